@@ -82,7 +82,7 @@ func As(err error) *Error {
 	case errors.As(err, &e):
 		return e
 	case errors.Is(err, context.Canceled), errors.Is(err, ErrBargeIn), errors.Is(err, ErrSuperseded),
-		errors.Is(err, ErrStopped):
+		errors.Is(err, ErrStopped), errors.Is(err, ErrDraining), errors.Is(err, ErrPreempted):
 		return &Error{Kind: Cancelled, Code: "cancelled", Msg: "the request was cancelled", Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &Error{Kind: Unavailable, Code: "timeout", Msg: "the server took too long; try again", Err: err}

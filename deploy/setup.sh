@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Installs the programs that Brenda needs and that are missing, with apt-get.
+#   setup.sh run    what building and serving need
+#   setup.sh test   what the tests need besides
+set -euo pipefail
+
+missing=()
+need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
+
+command -v go >/dev/null 2>&1 || { echo "Go 1.26 or newer is needed: see https://go.dev/doc/install" >&2; exit 1; }
+need gcc gcc
+need python3 python3
+python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
+need npm npm
+need espeak-ng espeak-ng
+if [ "${1:-run}" = test ]; then
+  need ffmpeg ffmpeg
+  need node nodejs
+  need curl curl
+fi
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo "These packages are missing. Install them, then try again:" >&2
+  echo "  sudo apt-get install ${missing[*]}" >&2
+  exit 1
+fi
+echo "installing: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -1,0 +1,208 @@
+package session
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"brenda/pipeline"
+	"brenda/pipeline/fault"
+)
+
+// appendTimeout bounds how long a finished turn waits for the store. The answer has been heard by then.
+const appendTimeout = 5 * time.Second
+
+// Session is a handle on one conversation.
+type Session struct {
+	hub *Hub
+	id  string
+}
+
+// Info tells of a conversation.
+type Info struct {
+	ID      string
+	Created time.Time
+	Model   string // empty means the default
+	Turns   int
+}
+
+// Question is what the person said or wrote. Sound and Text together are one message.
+type Question struct {
+	Sound    pipeline.Sound // at InputRate; nil for none
+	Text     string
+	Voice    string // empty means the default, as for the next three
+	Language string
+	Model    string
+	System   string
+	Mute     bool // no speech wanted
+}
+
+// Info returns what is known of the conversation.
+func (s *Session) Info(ctx context.Context) (Info, error) {
+	var info Info
+	err := s.hub.do(ctx, s.id, func(l *live) {
+		r := l.record(ctx)
+		info = Info{ID: s.id, Created: r.Created, Model: r.Model, Turns: len(r.Turns)}
+	})
+	return info, err
+}
+
+// SetModel makes model the one that this conversation uses.
+func (s *Session) SetModel(ctx context.Context, model string) error {
+	var failed error
+	err := s.hub.do(ctx, s.id, func(l *live) {
+		l.record(ctx).Model = model
+		failed = s.hub.store.SetModel(ctx, s.id, model)
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+// Stop ends everything that runs in this session and returns how many it was.
+func (s *Session) Stop(ctx context.Context) (int, error) {
+	var n int
+	err := s.hub.do(ctx, s.id, func(l *live) { n = l.stop(fault.ErrStopped) })
+	return n, err
+}
+
+// Track registers a generation outside the conversation, so that Stop ends it. done must be called when it is over.
+func (s *Session) Track(ctx context.Context) (tracked context.Context, done func(), err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	t := &track{cancel: cancel}
+	var at *live
+	if err := s.hub.do(ctx, s.id, func(l *live) { at, l.tracks[t] = l, struct{}{} }); err != nil {
+		cancel(err)
+		return nil, nil, err
+	}
+	return ctx, func() {
+		cancel(nil)
+		_ = at.do(context.WithoutCancel(ctx), func(l *live) { delete(l.tracks, t) }) // a session that is gone has no tracks
+	}, nil
+}
+
+// Ask starts a turn, which ends the one that runs. The events end with exactly one DoneEvent, which comes when the turn is
+// in the store, and the channel is then closed. The end of ctx cancels the turn. The receiver must read to the close, or
+// end ctx.
+func (s *Session) Ask(ctx context.Context, q Question) (<-chan pipeline.Event, error) {
+	events := make(chan pipeline.Event, s.hub.cfg.EventBuffer)
+	if err := s.hub.do(ctx, s.id, func(l *live) { l.begin(ctx, q, events) }); err != nil {
+		return nil, err
+	}
+	return events, nil
+}
+
+// begin makes the next turn the running one.
+func (l *live) begin(caller context.Context, q Question, events chan<- pipeline.Event) {
+	rec := *l.record(caller) // the turn's own snapshot
+	before := l.turn
+	if before != nil {
+		before.cancel(fault.ErrSuperseded)
+	}
+	l.last++
+	ctx, cancel := context.WithCancelCause(caller)
+	now := &running{cancel: cancel, ended: make(chan struct{})}
+	l.turn = now
+	l.hub.running.Add(1)
+	if l.ending {
+		cancel(fault.ErrDraining)
+	}
+	t := l.newTurn(q, &rec, before)
+	t.ID = pipeline.TurnID(l.last)
+	l.hub.wg.Go(func() { l.carryOut(ctx, caller, now, t, q, events) })
+}
+
+// carryOut runs a turn, has it recorded, and sends its last event.
+func (l *live) carryOut(
+	ctx, caller context.Context, now *running, t *pipeline.Turn, q Question, events chan<- pipeline.Event,
+) {
+	defer close(events)
+	asked := time.Now()
+	passing := make(chan pipeline.Event)
+	account := make(chan heard, 1)
+	l.hub.wg.Go(func() { account <- relay(ctx, passing, events) })
+	res := t.Run(ctx, passing)
+	close(passing)
+	got := <-account
+	now.cancel(nil)
+	last := exchange(t, q, asked, res, got)
+	keep := context.WithoutCancel(caller)
+	_ = l.do(keep, func(l *live) { l.finish(keep, now, last) })
+	l.hub.watch.TurnEnded(l.id, res)
+	ev := pipeline.Event{Turn: t.ID, Kind: pipeline.DoneEvent, Result: &res}
+	select {
+	case events <- ev: // nearly always there is room
+		return
+	default:
+	}
+	select {
+	case events <- ev:
+	case <-caller.Done():
+	case <-l.hub.closing:
+	}
+}
+
+// heard is how much of the answer was handed to the client.
+type heard struct{ written, spoken string }
+
+// relay passes the events on and keeps account of what the client got, which is what an interrupted turn leaves in the
+// history. What comes after the turn was cancelled is dropped, however slowly the client reads.
+func relay(ctx context.Context, from <-chan pipeline.Event, to chan<- pipeline.Event) heard {
+	var written, spoken strings.Builder
+	for ev := range from {
+		if ctx.Err() != nil {
+			continue
+		}
+		select {
+		case to <- ev:
+		case <-ctx.Done():
+			continue
+		}
+		switch ev.Kind {
+		case pipeline.TextEvent:
+			written.WriteString(ev.Text)
+		case pipeline.AudioEvent:
+			spoken.WriteString(ev.Source)
+		case pipeline.TranscriptEvent, pipeline.DoneEvent:
+		}
+	}
+	return heard{written.String(), spoken.String()}
+}
+
+// exchange is what a turn leaves in the history: nil when it failed or nothing was said.
+func exchange(t *pipeline.Turn, q Question, asked time.Time, res pipeline.Result, got heard) *Turn {
+	user := strings.TrimSpace(res.Transcript + "\n" + q.Text)
+	if res.Err != nil || user == "" {
+		return nil
+	}
+	x := &Turn{Number: uint64(t.ID), At: asked.UTC(), User: user, Assistant: res.Text}
+	if res.FinishReason == "cancelled" {
+		x.Cut = true
+		x.Assistant = strings.TrimSpace(got.spoken)
+		if q.Mute {
+			x.Assistant = strings.TrimSpace(got.written)
+		}
+	}
+	return x
+}
+
+// finish takes the turn off and keeps what was said.
+func (l *live) finish(ctx context.Context, now *running, t *Turn) {
+	defer close(now.ended)
+	l.hub.running.Add(-1)
+	if l.turn == now {
+		l.turn = nil
+	}
+	if t == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
+	defer cancel()
+	if err := l.hub.store.Append(ctx, l.id, *t); err != nil {
+		l.hub.log.Error("turn not stored", "session", l.id, "turn", t.Number, "error", err)
+	}
+	if l.rec != nil {
+		l.rec.Turns = append(l.rec.Turns, *t)
+	}
+}
