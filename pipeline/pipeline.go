@@ -46,6 +46,7 @@ type Speech struct {
 	Language string    // ISO 639-1, or "auto"; empty means the engine's default
 	Model    string    // a size such as "base"; empty means the default
 	Prompt   string    // words that came before, to help with spelling; may be empty
+	Thorough bool      // take more care at more cost: for a second try after a doubtful result
 }
 
 // Transcript is what was said.
