@@ -13,7 +13,8 @@ import (
 const (
 	stopDB    = 90.0 // attenuation of the stop band; the ripple of the pass band is as small, 0.0003 dB
 	passEdge  = 0.9  // end of the pass band, in parts of R/2
-	maxPhases = 512  // more phases than this are interpolated between, for ratios such as 44100:16001
+	maxPhases = 512  // more phases than this are interpolated between, for ratios such as 44100:16001…
+	minPhases = 32   // …fewer where the filter is stretched anyway, since the error depends on both
 )
 
 // Resampler converts a mono stream from one sample rate to another, block by block.
@@ -124,8 +125,8 @@ func newFilterBank(from, to int) *filterBank {
 
 	b := &filterBank{taps: 2 * half, phases: to}
 	rows := to
-	if to > maxPhases {
-		b.phases, b.blend, rows = maxPhases, true, maxPhases+1
+	if limit := max(minPhases, int(math.Ceil(maxPhases*scale))); to > limit {
+		b.phases, b.blend, rows = limit, true, limit+1
 	}
 	b.coeffs = make([]float32, 0, rows*b.taps)
 	row := make([]float64, b.taps)

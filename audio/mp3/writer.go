@@ -9,14 +9,17 @@ import (
 	"brenda/audio/pcm"
 )
 
+// gain undoes that shine-mp3 amplifies by 9/8, measured at every rate.
+const gain = 8.0 / 9
+
 // Writer encodes mono samples to MP3 as they come: constant bit rate, no tags, each frame written as soon
 // as it is full, so that it can be streamed.
 //
 // The encoder is shine-mp3 (LGPL-2, pure Go). Like Shine it has no psychoacoustic model, so the bit rate
 // is chosen generously: 64 kbit/s in mono for the rates up to 24 kHz. Its frames for one channel at 32
 // kHz and above come out longer than their headers say, so there both channels carry the sound, at 128
-// kbit/s. The decoded sound starts 1105 samples late, as with any MP3 encoder without a gapless tag
-// (encoder 576, decoder 529).
+// kbit/s. The decoded sound starts 1057 samples late, as with any MP3 encoder without a gapless tag
+// (encoder 528, decoder 529).
 type Writer struct {
 	w       io.Writer
 	enc     *shine.Encoder
@@ -62,7 +65,7 @@ func NewWriter(w io.Writer, rate int) (*Writer, error) {
 func (w *Writer) Write(samples []float32) error {
 	full := w.frame * w.copies
 	for _, v := range samples {
-		s := pcm.ToInt16(v)
+		s := pcm.ToInt16(pcm.Clean(v) * gain)
 		for range w.copies {
 			w.pending = append(w.pending, s)
 		}
@@ -113,7 +116,7 @@ func (w *Writer) guard(call func()) (err error) {
 // Close encodes what is pending and enough silence behind it for a decoder to play the last sample, and
 // ends the last frame. It does not close the target.
 func (w *Writer) Close() error {
-	const delay = 1105
+	const delay = 1057 // samples
 	tail := delay + w.frame - (len(w.pending)/w.copies+delay)%w.frame
 	if err := w.Write(make([]float32, tail)); err != nil {
 		return err
