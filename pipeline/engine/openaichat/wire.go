@@ -1,0 +1,203 @@
+package openaichat
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"brenda/pipeline"
+	"brenda/pipeline/fault"
+)
+
+// request is the body of POST /v1/chat/completions. The last two fields are llama.cpp's own.
+type request struct {
+	Model         string             `json:"model,omitempty"`
+	Messages      []pipeline.Message `json:"messages"`
+	MaxTokens     int                `json:"max_tokens"`
+	Temperature   *float64           `json:"temperature,omitempty"`
+	Stream        bool               `json:"stream"`
+	StreamOptions streamOptions      `json:"stream_options"`
+	CachePrompt   bool               `json:"cache_prompt,omitempty"`
+	Slot          *int               `json:"id_slot,omitempty"`
+}
+
+type streamOptions struct {
+	IncludeUsage bool `json:"include_usage"`
+}
+
+// request turns a prompt into a body; slot is −1 for none.
+func (c *Client) request(p pipeline.Prompt, slot int) request {
+	r := request{
+		Model: p.Model, Messages: p.Messages, MaxTokens: p.MaxTokens, Temperature: p.Temperature,
+		Stream: true, StreamOptions: streamOptions{IncludeUsage: true}, CachePrompt: c.cfg.Slots > 0,
+	}
+	if r.Model == "" {
+		r.Model = c.cfg.Model
+	}
+	if r.MaxTokens <= 0 {
+		r.MaxTokens = c.cfg.MaxTokens
+	}
+	if r.Messages == nil {
+		r.Messages = []pipeline.Message{}
+	}
+	if slot >= 0 {
+		r.Slot = &slot
+	}
+	return r
+}
+
+// chunk is one event of the answer. Reasoning, tool calls and logprobs are not read: they are not to be spoken.
+type chunk struct {
+	Choices []struct {
+		Delta struct {
+			Content string `json:"content"`
+		} `json:"delta"`
+		FinishReason string `json:"finish_reason"`
+	} `json:"choices"`
+	Usage *struct {
+		PromptTokens     int `json:"prompt_tokens"`
+		CompletionTokens int `json:"completion_tokens"`
+		TotalTokens      int `json:"total_tokens"`
+		Details          struct {
+			CachedTokens int `json:"cached_tokens"`
+		} `json:"prompt_tokens_details"`
+	} `json:"usage"`
+	Timings *struct { // llama.cpp
+		CacheN     int `json:"cache_n"`
+		PromptN    int `json:"prompt_n"`
+		PredictedN int `json:"predicted_n"`
+	} `json:"timings"`
+	Error json.RawMessage `json:"error"`
+}
+
+// answer reads the events of one generation.
+type answer struct {
+	events *events
+	emit   func(pipeline.Delta) error
+	alive  func() // called for each event: the server is at work
+
+	done    pipeline.Completion
+	deltas  int
+	refused bool // the error is the receiver's or the server's own word, and needs no explanation
+}
+
+func (a *answer) read(asked request) (pipeline.Completion, error) {
+	for {
+		data, err := a.events.next()
+		if errors.Is(err, io.EOF) && a.done.FinishReason != "" {
+			break // some servers end without [DONE]
+		}
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return a.done, err
+		}
+		a.alive()
+		if string(data) == "[DONE]" {
+			break
+		}
+		if err := a.take(data); err != nil {
+			return a.done, err
+		}
+	}
+	if a.done.FinishReason == "" {
+		return a.done, fmt.Errorf("%w before finish_reason", io.ErrUnexpectedEOF)
+	}
+	a.estimate(asked)
+	return a.done, nil
+}
+
+func (a *answer) take(data []byte) error {
+	var c chunk
+	if err := json.Unmarshal(data, &c); err != nil {
+		return fmt.Errorf("event: %w", err)
+	}
+	if len(c.Error) > 0 && string(c.Error) != "null" {
+		a.refused = true
+		return refusal(http.StatusInternalServerError, nil, data)
+	}
+	if u := c.Usage; u != nil {
+		a.done.Usage = pipeline.Usage{
+			PromptTokens: u.PromptTokens, CachedTokens: u.Details.CachedTokens,
+			CompletionTokens: u.CompletionTokens, TotalTokens: u.TotalTokens,
+		}
+	} else if t := c.Timings; t != nil {
+		a.done.Usage = pipeline.Usage{
+			PromptTokens: t.CacheN + t.PromptN, CachedTokens: t.CacheN, CompletionTokens: t.PredictedN,
+		}
+	}
+	if len(c.Choices) == 0 {
+		return nil
+	}
+	first := c.Choices[0]
+	switch first.FinishReason {
+	case "":
+	case "length":
+		a.done.FinishReason = "length"
+	default: // "stop", "tool_calls", "content_filter", "eos": the model has no more to say
+		a.done.FinishReason = "stop"
+	}
+	if first.Delta.Content == "" {
+		return nil
+	}
+	a.deltas++
+	if err := a.emit(pipeline.Delta{Text: first.Delta.Content}); err != nil {
+		a.refused = true
+		return err
+	}
+	return nil
+}
+
+// estimate fills what a server did not count: a delta is about a token, and so are three letters of French.
+func (a *answer) estimate(asked request) {
+	u := &a.done.Usage
+	if u.PromptTokens == 0 {
+		letters := 0
+		for _, m := range asked.Messages {
+			letters += len(m.Content)
+		}
+		u.PromptTokens = letters/3 + 1
+	}
+	if u.CompletionTokens == 0 {
+		u.CompletionTokens = a.deltas
+	}
+	u.TotalTokens = max(u.TotalTokens, u.PromptTokens+u.CompletionTokens)
+}
+
+// serverError is what servers say when they refuse: OpenAI, llama.cpp and vLLM an object, Ollama at times a string,
+// older vLLM the object's fields without the object.
+type serverError struct {
+	Code    any    `json:"code"`
+	Type    string `json:"type"`
+	Message string `json:"message"`
+}
+
+func parseError(body []byte) serverError {
+	var outer struct {
+		Error json.RawMessage `json:"error"`
+		serverError
+	}
+	if json.Unmarshal(body, &outer) != nil {
+		return serverError{Message: strings.ToValidUTF8(string(body[:min(len(body), 300)]), "?")}
+	}
+	var inner serverError
+	if json.Unmarshal(outer.Error, &inner) == nil {
+		return inner
+	}
+	var text string
+	if json.Unmarshal(outer.Error, &text) == nil {
+		return serverError{Message: text}
+	}
+	return outer.serverError
+}
+
+func unknownModel(err error) error {
+	return &fault.Error{
+		Kind: fault.NotFound, Code: "model_not_found", Param: "model", Err: err,
+		Msg: "the LLM server has no model of this name; GET /v1/ai/models lists what there is",
+	}
+}
