@@ -1,0 +1,44 @@
+package enginetest_test
+
+import (
+	"context"
+	"math"
+	"strings"
+	"testing"
+	"unicode"
+
+	"brenda/pipeline"
+	"brenda/pipeline/enginetest"
+	"brenda/pipeline/fault"
+)
+
+// hum says every sentence as a tone of a length that fits.
+type hum struct{}
+
+func (hum) Synthesize(ctx context.Context, l pipeline.Line, emit func([]float32) error) error {
+	if l.Voice != "" && l.Voice != "Hum" {
+		return fault.New(fault.NotFound, "", "no voice %q", l.Voice)
+	}
+	speed := l.Speed
+	if speed == 0 {
+		speed = 1
+	}
+	for part := range strings.SplitAfterSeq(l.Text, ".") {
+		if strings.IndexFunc(part, unicode.IsLetter) < 0 {
+			continue
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		pcm := make([]float32, int(float64(len(part))*pipeline.OutputRate/15/speed))
+		for i := range pcm {
+			pcm[i] = float32(0.1 * math.Sin(float64(i)/10))
+		}
+		if err := emit(pcm); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestSynthesizer(t *testing.T) { enginetest.Synthesizer(t, hum{}) }
