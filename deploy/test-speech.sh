@@ -13,7 +13,7 @@ dir=${1%/}
 version=1 # raise it when what is made changes
 
 [ "$(cat "$dir/VERSION" 2>/dev/null)" = "$version" ] && { echo "$dir is complete"; exit 0; }
-for tool in apt-get dpkg-deb ffmpeg flock zcat awk; do
+for tool in apt-get dpkg-deb ffmpeg flock zcat grep awk; do
   command -v "$tool" >/dev/null || { echo "$0: needs $tool (apt-get install apt dpkg ffmpeg util-linux gzip)" >&2; exit 1; }
 done
 
@@ -58,6 +58,7 @@ prompts() {
     count=$((count + 1))
     [ "$count" -lt "$3" ] || break
   done < <(zcat "$part/root/asterisk-core-sounds-$1/usr/share/doc/asterisk-core-sounds-$1/core-sounds-$1.txt.gz" |
+    LC_ALL=C.UTF-8 grep -ax '.*' | # some lines are not UTF-8
     awk -F': *' '!/^;/ && NF > 1 && !/[][()]/ { n = $1; sub(/^[^:]*: */, ""); gsub(/[\t\r"“”]/, ""); print n "\t" $0 }')
 }
 
