@@ -58,7 +58,8 @@ func (a remoteArchive) Remove(ctx context.Context, id string) error {
 	return a.do(ctx, http.MethodDelete, "/v1/ai/sessions/"+url.PathEscape(id), nil)
 }
 
-// withArchive runs f on the conversations: on the files when nobody has them open, through the running server otherwise.
+// withArchive runs f on the conversations: on the files when nobody has them open, through the running
+// server otherwise.
 func withArchive(cfg *config, log *slog.Logger, f func(sessions.Archive) error) error {
 	store, err := natsstore.Open(storeConfig(cfg, log))
 	if err == nil {

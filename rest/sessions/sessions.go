@@ -1,5 +1,5 @@
-// Package sessions serves the conversations that are kept: who wants to know what Brenda remembers can see it, and
-// have it forgotten.
+// Package sessions serves the conversations that are kept: who wants to know what Brenda remembers can see
+// it, and have it forgotten.
 //
 //	GET    /v1/ai/sessions?offset&limit   the conversations, the newest first
 //	GET    /v1/ai/sessions/:id            one of them, with its turns
@@ -27,8 +27,8 @@ const (
 	MaxLimit     = 1000
 )
 
-// Archive is where conversations are kept. An id that is not 1–128 of A-Z a-z 0-9 . _ - is fault.Invalid, one that is not
-// there fault.NotFound.
+// Archive is where conversations are kept. An id that is not 1–128 of A-Z a-z 0-9 . _ - is fault.Invalid,
+// one that is not there fault.NotFound.
 type Archive interface {
 	// List returns the newest conversations first, at most limit of them after the first offset.
 	List(ctx context.Context, offset, limit int) ([]Summary, error)

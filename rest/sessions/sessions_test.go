@@ -3,7 +3,7 @@ package sessions_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -95,7 +95,7 @@ func TestStoreOutOfOrder(t *testing.T) {
 type broken struct{}
 
 func (broken) err() error {
-	return fault.Wrap(fmt.Errorf("open /secret/path"), fault.Unavailable, "history_unavailable", "later")
+	return fault.Wrap(errors.New("open /secret/path"), fault.Unavailable, "history_unavailable", "later")
 }
 func (b broken) List(context.Context, int, int) ([]sessions.Summary, error) { return nil, b.err() }
 func (b broken) Show(context.Context, string) (session.Record, error) {

@@ -24,8 +24,8 @@ type Summary struct {
 	LastAt  time.Time `json:"last_at,omitzero"` // when the newest turn was; zero without one
 }
 
-// List returns conversations, the newest first by the time they began, then by id. It skips offset of them and returns at
-// most limit; limit 0 means all. The list is never nil.
+// List returns conversations, the newest first by the time they began, then by id. It skips offset of them
+// and returns at most limit; limit 0 means all. The list is never nil.
 func (s *Store) List(ctx context.Context, offset, limit int) ([]Summary, error) {
 	if offset < 0 || limit < 0 {
 		return nil, fault.Field("offset", "offset and limit must not be negative")
@@ -120,7 +120,8 @@ func (b *backend) summaries(ctx context.Context) ([]Summary, error) {
 	counts := info.State.Subjects
 	all := []Summary{}
 	err = b.eachEntry(ctx, func(k string, e entry) {
-		all = append(all, Summary{ID: unkey(k), Created: e.Created, Model: e.Model, Turns: int(counts[subjectPrefix+k])})
+		n := int(counts[subjectPrefix+k])
+		all = append(all, Summary{ID: unkey(k), Created: e.Created, Model: e.Model, Turns: n})
 		delete(counts, subjectPrefix+k)
 	})
 	if err != nil {

@@ -46,8 +46,8 @@ type backend struct {
 	log      *slog.Logger
 }
 
-// startBackend starts the server on cfg.Dir; verify makes it read every message. An error that is not about the disk means
-// that the files there are not usable.
+// startBackend starts the server on cfg.Dir; verify makes it read every message. An error that is not about
+// the disk means that the files there are not usable.
 func startBackend(cfg Config, log *slog.Logger, verify bool) (_ *backend, err error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, err
@@ -86,8 +86,8 @@ func startBackend(cfg Config, log *slog.Logger, verify bool) (_ *backend, err er
 	return b, os.Remove(filepath.Join(cfg.Dir, startingFile))
 }
 
-// countStart notes that a start begins. A panic in one of the server's own goroutines cannot be caught, so files that
-// cause one would end the program at every start; after a few of them the files are given up.
+// countStart notes that a start begins. A panic in one of the server's own goroutines cannot be caught, so
+// files that cause one would end the program at every start; after a few of them the files are given up.
 func countStart(dir string) error {
 	path := filepath.Join(dir, startingFile)
 	n := 0
@@ -141,7 +141,7 @@ func (b *backend) makeStreams(ctx context.Context, cfg Config) (err error) {
 	}
 	ttl := maxAge
 	if ttl > 0 {
-		ttl += refreshAfter(maxAge) // a session's entry outlives its last turn: it is written again as turns come, see touch
+		ttl += refreshAfter(maxAge) // an entry outlives its last turn: it is written anew as turns come, see touch
 	}
 	b.sessions, err = b.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: sessionsBucket, Storage: jetstream.FileStorage, History: 1, TTL: ttl, Replicas: 1,

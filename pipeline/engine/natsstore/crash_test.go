@@ -79,8 +79,8 @@ func child(t *testing.T, role, dir string) *exec.Cmd {
 	return cmd
 }
 
-// TestKillNine kills a process that appends, again and again at moments of no choice, and looks whether what it was told is
-// safe is there: all of it, in order, once.
+// TestKillNine kills a process that appends, again and again at moments of no choice, and looks whether
+// what it was told is safe is there: all of it, in order, once.
 func TestKillNine(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	acked := map[string]uint64{}
@@ -151,6 +151,7 @@ func damages() map[string]func(t *testing.T, dir string) {
 	}
 	rewrite := func(suffix string, f func([]byte) []byte) func(*testing.T, string) {
 		return func(t *testing.T, dir string) {
+			t.Helper()
 			for _, p := range files(t, dir, suffix) {
 				data, err := os.ReadFile(p)
 				if err != nil {
@@ -176,17 +177,20 @@ func damages() map[string]func(t *testing.T, dir string) {
 		"checksum noise":              rewrite("meta.sum", noise),
 		"layout file noise":           rewrite(layoutFile, noise),
 		"streams gone": func(t *testing.T, dir string) {
+			t.Helper()
 			if err := os.RemoveAll(filepath.Join(dir, "jetstream")); err != nil {
 				t.Fatal(err)
 			}
 		},
 		"a file for a folder": func(t *testing.T, dir string) {
+			t.Helper()
 			js := filepath.Join(dir, "jetstream")
 			if err := errors.Join(os.RemoveAll(js), os.WriteFile(js, []byte("x"), 0o600)); err != nil {
 				t.Fatal(err)
 			}
 		},
 		"starts that end in a crash": func(t *testing.T, dir string) {
+			t.Helper()
 			if err := os.WriteFile(filepath.Join(dir, startingFile), []byte("3"), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -316,8 +320,9 @@ func fill(t *testing.T, path string) {
 	}
 }
 
-// untilRefused appends big turns from number n on until the store says that it cannot, and returns the refused number.
-func untilRefused(t testing.TB, s *Store, n uint64) uint64 {
+// untilRefused appends big turns from number n on until the store says that it cannot, and returns the
+// refused number.
+func untilRefused(t *testing.T, s *Store, n uint64) uint64 {
 	t.Helper()
 	for ; n < 10000; n++ {
 		tr := turn(n)
@@ -334,7 +339,7 @@ func untilRefused(t testing.TB, s *Store, n uint64) uint64 {
 }
 
 // afterwards checks that the store works again and kept turns 1..3 and what was acknowledged before n.
-func afterwards(t testing.TB, s *Store, n uint64) {
+func afterwards(t *testing.T, s *Store, n uint64) {
 	t.Helper()
 	for range 2 { // the first call may be the one that finds the server inside broken
 		_, _ = s.Show(t.Context(), "a")

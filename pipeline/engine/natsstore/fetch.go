@@ -10,8 +10,8 @@ import (
 // fetchBatch is how many messages one request asks for.
 const fetchBatch = 1000
 
-// fetch hands over the messages of a stream under a subject, oldest first, by JetStream's batched direct get (ADR-31): one
-// request for a whole conversation and no consumer to make and to remove.
+// fetch hands over the messages of a stream under a subject, oldest first, by JetStream's batched direct
+// get (ADR-31): one request for a whole conversation and no consumer to make and to remove.
 func (b *backend) fetch(ctx context.Context, stream, subject string, f func(data []byte)) error {
 	inbox := b.nc.NewRespInbox()
 	sub, err := b.nc.SubscribeSync(inbox)
@@ -31,7 +31,8 @@ func (b *backend) fetch(ctx context.Context, stream, subject string, f func(data
 	return nil
 }
 
-// takeBatch hands over the messages of one answer and returns where the next request must start, 0 when that was all.
+// takeBatch hands over the messages of one answer and returns where the next request must start, 0 when
+// that was all.
 func takeBatch(ctx context.Context, sub *nats.Subscription, f func([]byte)) (next uint64, _ error) {
 	for {
 		msg, err := sub.NextMsgWithContext(ctx)

@@ -13,8 +13,9 @@ import (
 
 const layoutVersion = 1
 
-// layout says which streams exist and up to which message, as a lower bound. The server skips a stream that it cannot recover
-// and cuts a block at the first broken message, both with hardly a word; this file is how either is noticed.
+// layout says which streams exist and up to which message, as a lower bound. The server skips a stream that
+// it cannot recover and cuts a block at the first broken message, both with hardly a word; this file is how
+// either is noticed.
 type layout struct {
 	Version int               `json:"version"`
 	LastSeq map[string]uint64 `json:"last_seq"`
@@ -63,7 +64,8 @@ func (b *backend) checkLayout(ctx context.Context) error {
 	return nil
 }
 
-// verify reads every message of a stream. A message that is counted and cannot be read makes later writes fail for ever.
+// verify reads every message of a stream. A message that is counted and cannot be read makes later writes
+// fail for ever.
 func (b *backend) verify(ctx context.Context, stream jetstream.Stream) error {
 	info, err := stream.Info(ctx)
 	if err != nil {

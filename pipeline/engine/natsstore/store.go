@@ -1,13 +1,13 @@
-// Package natsstore keeps conversations in an embedded NATS JetStream: one process, no port, every write on the disk
-// before it is acknowledged.
+// Package natsstore keeps conversations in an embedded NATS JetStream: one process, no port, every write on
+// the disk before it is acknowledged.
 //
-// A finished turn is one message in the stream TURNS under the subject turn.<session>; the key-value bucket "sessions"
-// remembers when a session began and which model it uses. Only nats.go's API is used for the data, so the same code can
-// later talk to a cluster.
+// A finished turn is one message in the stream TURNS under the subject turn.<session>; the key-value bucket
+// "sessions" remembers when a session began and which model it uses. Only nats.go's API is used for the
+// data, so the same code can later talk to a cluster.
 //
-// The store never stands in the way of speaking. Files that cannot be read are moved aside to <dir>.bad-<time> and a new
-// store is begun; a disk that is full makes every call answer [fault.Unavailable] "history_unavailable" until there is
-// space again, without a restart of the program.
+// The store never stands in the way of speaking. Files that cannot be read are moved aside to
+// <dir>.bad-<time> and a new store is begun; a disk that is full makes every call answer
+// [fault.Unavailable] "history_unavailable" until there is space again, without a restart of the program.
 package natsstore
 
 import (
@@ -54,7 +54,7 @@ type Config struct {
 	MaxTurns int           // turns kept per session, the oldest go first; 0 means 200
 	MaxAge   time.Duration // how long a turn is kept; 0 means 30 days, negative means for ever
 	MaxBytes int64         // all turns together, the oldest go first; 0 means 1 GiB, negative means no limit
-	MinFree  int64         // bytes of disk that must stay free for writing; 0 means 16 MiB, negative means no check
+	MinFree  int64         // bytes of disk that must stay free; 0 means 16 MiB, negative means no check
 	Log      *slog.Logger
 }
 
@@ -93,9 +93,9 @@ type Store struct {
 	appends, failures, restarts atomic.Uint64
 }
 
-// Open opens the store in cfg.Dir and takes its lock. It fails only when the lock cannot be had (an error that holds
-// [ErrInUse]) or the folder cannot be made at all; any other trouble is logged, and the store comes up empty or comes up
-// unavailable and mends itself later.
+// Open opens the store in cfg.Dir and takes its lock. It fails only when the lock cannot be had (an error
+// that holds [ErrInUse]) or the folder cannot be made at all; any other trouble is logged, and the store
+// comes up empty or comes up unavailable and mends itself later.
 func Open(cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
 	dir, err := filepath.Abs(cfg.Dir)
@@ -182,10 +182,10 @@ func (s *Store) Stats(ctx context.Context) Stats {
 	return st
 }
 
-// use runs f on the server inside. A failure that is the store's own closes that server, and a later call starts it anew:
-// JetStream never writes again to a stream that once had a failed write.
+// use runs f on the server inside. A failure that is the store's own closes that server, and a later call
+// starts it anew: JetStream never writes again to a stream that once had a failed write.
 func (s *Store) use(ctx context.Context, f func(context.Context, *backend) error) error {
-	be, err := s.acquire()
+	be, err := s.acquire() //nolint:contextcheck // the server outlives the call that starts it
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (s *Store) use(ctx context.Context, f func(context.Context, *backend) error
 		return err
 	}
 	s.failures.Add(1)
-	s.retire(be, err)
+	s.retire(be, err) //nolint:contextcheck // it ends even when the caller has gone
 	return unavailable(err)
 }
 
@@ -241,8 +241,9 @@ func (s *Store) retire(be *backend, cause error) {
 	s.retryAt = time.Now().Add(s.retryDelay)
 }
 
-// start brings the server up, s.mu held; verify makes it read every message first. Files that cannot be used are moved aside
-// unless the disk is to blame; if all fails the store stays unavailable and is tried again later.
+// start brings the server up, s.mu held; verify makes it read every message first. Files that cannot be
+// used are moved aside unless the disk is to blame; if all fails the store stays unavailable and is tried
+// again later.
 func (s *Store) start(verify bool) {
 	s.retryAt = time.Now().Add(s.retryDelay)
 	be, err := startBackend(s.cfg, s.log, verify)
@@ -256,8 +257,8 @@ func (s *Store) start(verify bool) {
 		return
 	}
 	aside := s.cfg.Dir + ".bad-" + time.Now().UTC().Format("20060102T150405.000000Z")
-	s.log.Error("THE CONVERSATION STORE IS DAMAGED: it is moved aside and a new one is begun; earlier conversations "+
-		"are not available", "moved_to", aside, "error", err)
+	s.log.Error("THE CONVERSATION STORE IS DAMAGED: it is moved aside and a new one is begun; "+
+		"earlier conversations are not available", "moved_to", aside, "error", err)
 	if err := os.Rename(s.cfg.Dir, aside); err != nil {
 		s.log.Error("the damaged store cannot be moved; history is off", "error", err)
 		return
@@ -268,8 +269,8 @@ func (s *Store) start(verify bool) {
 	}
 }
 
-// room returns an error when the disk is too full to write to. A server that meets a full disk in the middle of a write is
-// recoverable, one that never does is better.
+// room returns an error when the disk is too full to write to. A server that meets a full disk in the
+// middle of a write is recoverable, one that never does is better.
 func (s *Store) room() error {
 	if s.cfg.MinFree < 0 {
 		return nil
@@ -281,14 +282,14 @@ func (s *Store) room() error {
 	return fmt.Errorf("%w: %d bytes free, %d wanted", errNoRoom, u.Free, s.cfg.MinFree)
 }
 
-// writable tells whether files in dir can be written and synced, which is what a damaged store needs to be told from a
-// broken disk.
+// writable tells whether files in dir can be written and synced, which is what a damaged store needs to be
+// told from a broken disk.
 func writable(dir string) bool {
 	f, err := os.CreateTemp(dir, ".probe-*")
 	if err != nil {
 		return false
 	}
-	defer os.Remove(f.Name()) //nolint:errcheck // nothing to do about it
+	defer os.Remove(f.Name())
 	_, err = f.Write(make([]byte, 64<<10))
 	return errors.Join(err, f.Sync(), f.Close()) == nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -26,24 +27,24 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func testLog(t testing.TB) *slog.Logger {
-	t.Helper()
-	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+func testLog(tb testing.TB) *slog.Logger {
+	tb.Helper()
+	return slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
-func open(t testing.TB, cfg Config) *Store {
-	t.Helper()
+func open(tb testing.TB, cfg Config) *Store {
+	tb.Helper()
 	if cfg.Log == nil {
-		cfg.Log = testLog(t)
+		cfg.Log = testLog(tb)
 	}
 	s, err := Open(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s.retryDelay = 0
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return s
@@ -56,23 +57,23 @@ func turn(n uint64) session.Turn {
 	}
 }
 
-func appendTurns(t testing.TB, s *Store, id string, from, to uint64) {
-	t.Helper()
+func appendTurns(tb testing.TB, s *Store, id string, from, to uint64) {
+	tb.Helper()
 	for n := from; n <= to; n++ {
-		if err := s.Append(t.Context(), id, turn(n)); err != nil {
-			t.Fatalf("append %d: %v", n, err)
+		if err := s.Append(tb.Context(), id, turn(n)); err != nil {
+			tb.Fatalf("append %d: %v", n, err)
 		}
 	}
 }
 
-func wantTurns(t testing.TB, rec session.Record, from, to uint64) {
-	t.Helper()
+func wantTurns(tb testing.TB, rec session.Record, from, to uint64) {
+	tb.Helper()
 	var want []session.Turn
 	for n := from; n <= to; n++ {
 		want = append(want, turn(n))
 	}
 	if !slices.Equal(rec.Turns, want) {
-		t.Fatalf("turns of %s:\n got %v\nwant %v", rec.ID, rec.Turns, want)
+		tb.Fatalf("turns of %s:\n got %v\nwant %v", rec.ID, rec.Turns, want)
 	}
 }
 
@@ -323,7 +324,7 @@ func TestClosedStore(t *testing.T) {
 		s := open(t, Config{Dir: dir})
 		appendTurns(t, s, "a", 1, 1)
 		if _, err := Open(Config{Dir: dir}); !errors.Is(err, ErrInUse) || fault.KindOf(err) != fault.Conflict ||
-			!strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
+			!strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
 			t.Errorf("second opener: %v", err)
 		}
 		s.Close()

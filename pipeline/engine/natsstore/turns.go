@@ -14,7 +14,8 @@ import (
 	"brenda/pipeline/session"
 )
 
-// raceTries is how often a write is tried when others write to the same session between its read and its write.
+// raceTries is how often a write is tried when others write to the same session between its read and its
+// write.
 const raceTries = 20
 
 // entry is what the bucket holds about one session.
@@ -23,7 +24,8 @@ type entry struct {
 	Model   string    `json:"model,omitempty"`
 }
 
-// key turns a session id into a NATS token: a dot would split a subject, and "=" is in no id and allowed in a key.
+// key turns a session id into a NATS token: a dot would split a subject, and "=" is in no id and allowed in
+// a key.
 func key(id string) (string, error) {
 	if id == "" || len(id) > 128 {
 		return "", badID()
@@ -72,9 +74,9 @@ func (s *Store) Open(ctx context.Context, id string) (session.Record, error) {
 	return rec, nil
 }
 
-// Append adds a finished turn; when it returns nil the turn is on the disk. To append the same turn again changes nothing and is
-// no error. Errors: Invalid for a bad id or number 0, Conflict "turn_exists" when another turn has this number or a higher
-// one is there, TooLarge, Unavailable "history_unavailable".
+// Append adds a finished turn; when it returns nil the turn is on the disk. To append the same turn again
+// changes nothing and is no error. Errors: Invalid for a bad id or number 0, Conflict "turn_exists" when
+// another turn has this number or a higher one is there, TooLarge, Unavailable "history_unavailable".
 func (s *Store) Append(ctx context.Context, id string, t session.Turn) error {
 	k, err := key(id)
 	if err != nil {
@@ -129,7 +131,8 @@ func (s *Store) outward(err error) error {
 	return err
 }
 
-// append writes the turn behind the last one of its session. The expected sequence makes check and write one step.
+// append writes the turn behind the last one of its session. The expected sequence makes check and write
+// one step.
 func (b *backend) append(ctx context.Context, k string, t session.Turn, data []byte) error {
 	for range raceTries {
 		last, err := b.turns.GetLastMsgForSubject(ctx, subjectPrefix+k)
@@ -176,7 +179,8 @@ func wrongSequence(err error) bool {
 		api.ErrorCode == wrongLastSequenceConstant)
 }
 
-// wrongLastSequenceConstant is the server's JSStreamWrongLastSequenceConstantErr, which nats.go does not name.
+// wrongLastSequenceConstant is the server's JSStreamWrongLastSequenceConstantErr, which nats.go does not
+// name.
 const wrongLastSequenceConstant = 10164
 
 // read returns a session's turns, oldest first.
@@ -210,8 +214,8 @@ func (b *backend) entry(ctx context.Context, k string) (entry, jetstream.KeyValu
 	return e, kv, nil
 }
 
-// create makes a session's entry; of two that create at once both get the first one's. turns gives the true beginning when
-// the entry was lost.
+// create makes a session's entry; of two that create at once both get the first one's. turns gives the true
+// beginning when the entry was lost.
 func (b *backend) create(ctx context.Context, k string, turns []session.Turn) (entry, error) {
 	e := entry{Created: time.Now().UTC()}
 	if len(turns) > 0 && !turns[0].At.IsZero() {
@@ -253,7 +257,8 @@ func (b *backend) change(ctx context.Context, k string, edit func(*entry)) error
 	return fault.New(fault.Conflict, "session_busy", "too many writers in one session")
 }
 
-// refreshAfter is how old an entry may grow before the next turn writes it anew, so that it never ends before its turns.
+// refreshAfter is how old an entry may grow before the next turn writes it anew, so that it never ends
+// before its turns.
 func refreshAfter(maxAge time.Duration) time.Duration { return maxAge / 4 }
 
 // touch sees to it that the entry of a session that is written to exists and lives on.
