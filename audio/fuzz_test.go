@@ -14,8 +14,8 @@ import (
 func FuzzWAV(f *testing.F) { fuzz(f) }
 func FuzzMP3(f *testing.F) { fuzz(f) }
 
-// fuzz plays any bytes: no panic, samples within −1…1, an error of a known kind, and no more memory than the input and
-// the sound that came out explain. The corpus is in testdata/fuzz.
+// fuzz plays any bytes: no panic, samples within −1…1, an error of a known kind, and no more memory than
+// the input and the sound that came out explain. The corpus is in testdata/fuzz.
 func fuzz(f *testing.F) {
 	f.Helper()
 	const limit = 30 * time.Second

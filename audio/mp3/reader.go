@@ -32,9 +32,10 @@ type Reader struct {
 	frames  *framer
 	decoder *gomp3.Decoder // nil before the first frame and after a bad one
 	feed    feed
-	have    int // bytes of main data that decoder can refer back to
-	good    int // frames decoded
-	bad     int // frames replaced by silence
+	have    int   // bytes of main data that decoder can refer back to
+	good    int   // frames decoded
+	bad     int   // frames replaced by silence
+	cause   error // of the last bad frame
 	raw     [frameCap * stereoS16]byte
 	block   [frameCap]float32
 	mono    []float32 // the part of block that was not read yet
@@ -57,7 +58,7 @@ func NewReader(r io.ReadSeeker, size int64) (*Reader, error) {
 	}
 	if m.good == 0 {
 		if errors.Is(m.err, io.EOF) {
-			return nil, malformed("no frame could be decoded")
+			return nil, m.silent()
 		}
 		return nil, m.err
 	}
@@ -111,10 +112,18 @@ func (m *Reader) fill() {
 	m.mono = m.block[:n]
 }
 
+// silent is the error of a file of which no frame was decoded.
+func (m *Reader) silent() error {
+	if m.cause == nil {
+		return malformed("the file has no sound")
+	}
+	return malformed("no frame could be decoded: %w", m.cause)
+}
+
 // lost puts silence in a bad frame's place, so that what follows keeps its time, and gives up when there
 // are too many.
 func (m *Reader) lost(h frameHeader, err error) {
-	m.decoder, m.have = nil, 0
+	m.decoder, m.have, m.cause = nil, 0, err
 	m.bad++
 	if m.bad > badAllow+m.good/badShare {
 		m.err = malformed("%d of %d frames are broken: %w", m.bad, m.bad+m.good, err)

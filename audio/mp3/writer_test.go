@@ -3,11 +3,11 @@ package mp3_test
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -47,7 +47,7 @@ func decodeWithFFmpeg(t *testing.T, b []byte, rate int) []float32 {
 		t.Fatal(err)
 	}
 	out, err := exec.Command("ffmpeg", "-v", "warning", "-xerror", "-i", src,
-		"-f", "s16le", "-ac", "1", "-ar", fmt.Sprint(rate), dst).CombinedOutput()
+		"-f", "s16le", "-ac", "1", "-ar", strconv.Itoa(rate), dst).CombinedOutput()
 	if err != nil || len(complaints(out)) > 0 {
 		t.Fatalf("ffmpeg: %v\n%s", err, out)
 	}
@@ -84,7 +84,7 @@ func decodeHere(t *testing.T, b []byte, rate int) []float32 {
 
 func TestToneSurvives(t *testing.T) {
 	for _, rate := range rates {
-		t.Run(fmt.Sprint(rate), func(t *testing.T) {
+		t.Run(strconv.Itoa(rate), func(t *testing.T) {
 			in := audiotest.Tone(1000, 0.5, rate, rate)
 			b := encode(t, in, rate, 777)
 			for name, pcm := range map[string][]float32{
