@@ -1,4 +1,5 @@
-// Package enginetest holds one conformance suite per port of package pipeline. Fakes and real engines pass the same.
+// Package enginetest holds one conformance suite per port of package pipeline. Fakes and real engines pass
+// the same.
 package enginetest
 
 import (
@@ -14,9 +15,9 @@ import (
 	"brenda/pipeline/fault"
 )
 
-// Generator checks that g keeps the promises of pipeline.Generator. contextTokens is the model's context: a prompt of
-// that many words must be refused. The suite takes a few dozen tokens of a real model, and looks at no clock: prompt
-// means before the next token.
+// Generator checks that g keeps the promises of pipeline.Generator. contextTokens is the model's context: a
+// prompt of that many words must be refused. The suite takes a few dozen tokens of a real model, and looks at
+// no clock: prompt means before the next token.
 func Generator(t *testing.T, g pipeline.Generator, contextTokens int) {
 	t.Helper()
 	s := generatorSuite{g: g, context: contextTokens}
@@ -65,7 +66,9 @@ func (l *listener) emit(d pipeline.Delta) error {
 	return nil
 }
 
-func (s generatorSuite) run(ctx context.Context, l *listener, p pipeline.Prompt) (pipeline.Completion, error) {
+func (s generatorSuite) run(
+	ctx context.Context, l *listener, p pipeline.Prompt,
+) (pipeline.Completion, error) {
 	done, err := s.g.Generate(ctx, p, l.emit)
 	l.over.Store(true)
 	return done, err
@@ -139,8 +142,8 @@ func (s generatorSuite) stopsBeforeNextToken(t *testing.T) {
 	}
 }
 
-// wantCancelled wants the end of the context to be told from a failure. An engine may return the context's cause or
-// wrap it.
+// wantCancelled wants the end of the context to be told from a failure. An engine may return the context's
+// cause or wrap it.
 func wantCancelled(t *testing.T, err error) {
 	t.Helper()
 	if !errors.Is(err, fault.ErrBargeIn) || fault.KindOf(err) != fault.Cancelled {

@@ -1,9 +1,10 @@
 // Package schedule decides who may compute when.
 //
-// Brenda's engines share a few cores, and two that compute at once on the same cores can both be slower than one after
-// the other. A [Queue] bounds how much of one engine's work runs at once and how long work may wait for it; the
-// [Machine] that queues share holds back what nobody is waiting for while somebody is: a turn before speculation before
-// batch work. A turn never holds itself back: its stages are of one class, in queues of their own.
+// Brenda's engines share a few cores, and two that compute at once on the same cores can both be slower than
+// one after the other. A [Queue] bounds how much of one engine's work runs at once and how long work may
+// wait for it; the [Machine] that queues share holds back what nobody is waiting for while somebody is: a
+// turn before speculation before batch work. A turn never holds itself back: its stages are of one class, in
+// queues of their own.
 package schedule
 
 import "context"
@@ -14,7 +15,7 @@ type Class int
 // The classes, most urgent first.
 const (
 	Foreground  Class = iota // somebody waits for it
-	Speculative              // may turn out useful; is cancelled with fault.ErrPreempted when foreground work comes
+	Speculative              // may turn out useful; cancelled (fault.ErrPreempted) when foreground work comes
 	Batch                    // must be done some time
 	classes
 )

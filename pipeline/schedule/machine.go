@@ -10,8 +10,8 @@ import (
 // DefaultStarve is how long batch work lets itself be held back before it gets its turn all the same.
 const DefaultStarve = 5 * time.Second
 
-// Machine is the cores that queues share. While foreground work runs or waits in any queue, nothing less urgent starts
-// in any; batch work that has waited too long is the exception.
+// Machine is the cores that queues share. While foreground work runs or waits in any queue, nothing less
+// urgent starts in any; batch work that has waited too long is the exception.
 type Machine struct {
 	starve time.Duration
 
@@ -23,7 +23,8 @@ type Machine struct {
 	alarm   *time.Timer          // when batch work will have waited too long; nil for none
 }
 
-// NewMachine returns a machine. starve is how long batch work waits at most for idle cores; 0 means DefaultStarve.
+// NewMachine returns a machine. starve is how long batch work waits at most for idle cores; 0 means
+// DefaultStarve.
 func NewMachine(starve time.Duration) *Machine {
 	if starve <= 0 {
 		starve = DefaultStarve
@@ -75,7 +76,7 @@ func (m *Machine) dispatch() {
 
 // held tells whether a class must wait for the end of more urgent work on the same cores.
 func (m *Machine) held(class Class) bool {
-	for c := Foreground; c < class; c++ {
+	for c := range class {
 		if m.wanted(c) {
 			return true
 		}
@@ -83,8 +84,8 @@ func (m *Machine) held(class Class) bool {
 	return false
 }
 
-// overdue returns how long it is until batch work gets its turn whatever else wants the cores. There is one such turn
-// each starve period, so that a backlog of batch work does not take over in its turn.
+// overdue returns how long it is until batch work gets its turn whatever else wants the cores. There is one
+// such turn each starve period, so that a backlog of batch work does not take over in its turn.
 func (m *Machine) overdue(t *ticket) time.Duration {
 	since := t.since
 	if m.turn.After(since) {

@@ -21,8 +21,8 @@ const (
 	smoothing      = 4 // the moving average takes a quarter of each new service time
 )
 
-// Queue admits work to one engine: at most Config.Running at once, the more urgent class first, within a class in the
-// order of arrival. Make it with Machine.Queue.
+// Queue admits work to one engine: at most Config.Running at once, the more urgent class first, within a
+// class in the order of arrival. Make it with Machine.Queue.
 type Queue struct {
 	m   *Machine
 	cfg Config
@@ -46,10 +46,11 @@ type ticket struct {
 	told    bool                    // that it was preempted
 }
 
-// Do runs work when it is its turn, and returns its error. The class is ctx's. Work that cannot start in time (before
-// ctx's deadline and Config.MaxWait, by the moving average of service times), or finds the queue full, is refused at
-// once with fault.Unavailable, code "overloaded" and RetryAfter. When ctx ends while waiting, Do returns its cause.
-// Speculative work is refused or cancelled with fault.ErrPreempted when foreground work wants the machine.
+// Do runs work when it is its turn, and returns its error. The class is ctx's. Work that cannot start in
+// time (before ctx's deadline and Config.MaxWait, by the moving average of service times), or finds the
+// queue full, is refused at once with fault.Unavailable, code "overloaded" and RetryAfter. When ctx ends
+// while waiting, Do returns its cause. Speculative work is refused or cancelled with fault.ErrPreempted when
+// foreground work wants the machine.
 func (q *Queue) Do(ctx context.Context, work func(context.Context) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -96,8 +97,8 @@ func (q *Queue) refuse(wait time.Duration) error {
 	}
 }
 
-// admits tells whether work of a class may join, and how long it is likely to wait. Less urgent work does not count:
-// it is overtaken, or cancelled.
+// admits tells whether work of a class may join, and how long it is likely to wait. Less urgent work does
+// not count: it is overtaken, or cancelled.
 func (q *Queue) admits(ctx context.Context, class Class) (time.Duration, bool) {
 	ahead, running := 0, 0
 	for c := Foreground; c <= class; c++ {

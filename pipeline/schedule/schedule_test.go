@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -51,10 +52,8 @@ func start(ctx context.Context, q *Queue, c Class, d time.Duration) *job {
 
 const s = time.Second
 
-func bubble(t *testing.T, f func(t *testing.T)) { t.Helper(); synctest.Test(t, f) }
-
 func TestPriorityThenOrder(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(s) // so that no start is at zero
 		q := NewMachine(time.Hour).Queue(Config{})
 		ctx := t.Context()
@@ -77,7 +76,7 @@ func TestPriorityThenOrder(t *testing.T) {
 }
 
 func TestTurnDoesNotBlockItself(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		m := NewMachine(0)
 		llm, tts := m.Queue(Config{}), m.Queue(Config{})
 		time.Sleep(s)
@@ -91,7 +90,7 @@ func TestTurnDoesNotBlockItself(t *testing.T) {
 }
 
 func TestMachineHoldsBack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(s)
 		m := NewMachine(time.Hour)
 		llm, tts := m.Queue(Config{Running: 4}), m.Queue(Config{Running: 4})
@@ -129,7 +128,7 @@ func TestMachineHoldsBack(t *testing.T) {
 
 // A waiting turn holds batch back as much as a running one, and gives up without a trace.
 func TestCancelWhileWaiting(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(s)
 		m := NewMachine(time.Hour)
 		llm, tts := m.Queue(Config{}), m.Queue(Config{})
@@ -160,7 +159,7 @@ func TestCancelWhileWaiting(t *testing.T) {
 }
 
 func TestStarvingBatch(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		m := NewMachine(5 * s)
 		llm, tts := m.Queue(Config{MaxWait: time.Hour}), m.Queue(Config{MaxWait: time.Hour})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -203,7 +202,7 @@ func overloaded(t *testing.T, err error) time.Duration {
 }
 
 func TestRefusals(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(s)
 		q := NewMachine(0).Queue(Config{Waiting: 2, MaxWait: 14 * s})
 		ctx := t.Context()
@@ -237,7 +236,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestMaxWait(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(s)
 		q := NewMachine(0).Queue(Config{MaxWait: 2 * s})
 		a, b := start(t.Context(), q, Foreground, 10*s), start(t.Context(), q, Foreground, s)
@@ -250,9 +249,10 @@ func TestMaxWait(t *testing.T) {
 	})
 }
 
-// Foreground work does not count speculation among what it must wait for, and a backlog of batch does not shut it out.
+// Foreground work does not count speculation among what it must wait for, and a backlog of batch does not
+// shut it out.
 func TestForegroundAdmission(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(s)
 		q := NewMachine(time.Hour).Queue(Config{Waiting: 1})
 		<-start(t.Context(), q, Foreground, 8*s).done
@@ -278,7 +278,7 @@ func TestForegroundAdmission(t *testing.T) {
 
 // Work that fails or is cut teaches nothing about how long work takes; a panic frees the place.
 func TestPanicAndFailure(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := NewMachine(0).Queue(Config{})
 		oops := errors.New("oops")
 		if err := q.Do(t.Context(), func(context.Context) error { time.Sleep(s); return oops }); !errors.Is(err, oops) {
@@ -294,11 +294,12 @@ func TestPanicAndFailure(t *testing.T) {
 	})
 }
 
-// TestRandom throws work of all kinds at a machine and compares with the rules at every start and at every rest.
+// TestRandom throws work of all kinds at a machine and compares with the rules at every start and at every
+// rest.
 func TestRandom(t *testing.T) {
 	for seed := range uint64(150) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			bubble(t, func(t *testing.T) { random(t, rand.New(rand.NewPCG(seed, 7))) })
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { random(t, rand.New(rand.NewPCG(seed, 7))) })
 		})
 	}
 }
@@ -336,6 +337,7 @@ func (b *book) wanted(above Class) bool {
 const starve = 400 * time.Millisecond
 
 func random(t *testing.T, r *rand.Rand) {
+	t.Helper()
 	m := NewMachine(starve)
 	var queues []*Queue
 	for range 1 + r.IntN(3) {
@@ -350,7 +352,7 @@ func random(t *testing.T, r *rand.Rand) {
 		if r.IntN(4) == 0 {
 			time.AfterFunc(after, cancel)
 		}
-		wg.Go(func() { defer cancel(); b.do(t, ctx, i, work) })
+		wg.Go(func() { defer cancel(); b.do(ctx, t, i, work) })
 		time.Sleep(time.Duration(r.Int64N(int64(80 * time.Millisecond))))
 		synctest.Wait()
 		b.atRest(t, queues)
@@ -369,14 +371,15 @@ func random(t *testing.T, r *rand.Rand) {
 	}
 }
 
-func (b *book) do(t *testing.T, ctx context.Context, i *item, work time.Duration) {
+func (b *book) do(ctx context.Context, t *testing.T, i *item, work time.Duration) {
+	t.Helper()
 	b.Lock()
 	i.since = time.Now()
 	b.waiting[i] = struct{}{}
 	b.all = append(b.all, i)
 	b.Unlock()
 	err := i.q.Do(With(ctx, i.class), func(ctx context.Context) error {
-		b.begins(t, ctx, i)
+		b.begins(ctx, t, i)
 		err := lasting(work)(ctx)
 		b.Lock()
 		delete(b.running, i)
@@ -396,7 +399,8 @@ func (b *book) do(t *testing.T, ctx context.Context, i *item, work time.Duration
 }
 
 // begins checks the rules for the start of i.
-func (b *book) begins(t *testing.T, ctx context.Context, i *item) {
+func (b *book) begins(ctx context.Context, t *testing.T, i *item) {
+	t.Helper()
 	b.Lock()
 	defer b.Unlock()
 	delete(b.waiting, i)
@@ -414,6 +418,7 @@ func (b *book) begins(t *testing.T, ctx context.Context, i *item) {
 
 // inOrder checks that within a class of a queue none that came later began while an earlier one still waited.
 func (b *book) inOrder(t *testing.T) {
+	t.Helper()
 	for _, i := range b.all {
 		for _, o := range b.all {
 			same := o.q == i.q && o.class == i.class
@@ -426,6 +431,7 @@ func (b *book) inOrder(t *testing.T) {
 
 // atRest checks that nobody waits without a reason, and that speculation is over where a turn is there.
 func (b *book) atRest(t *testing.T, queues []*Queue) {
+	t.Helper()
 	b.Lock()
 	defer b.Unlock()
 	for _, q := range queues {

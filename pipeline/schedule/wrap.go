@@ -41,7 +41,9 @@ func (g generator) Generate(
 }
 
 // Synthesizer puts an engine behind a queue.
-func Synthesizer(next pipeline.Synthesizer, q *Queue) pipeline.Synthesizer { return synthesizer{next, q} }
+func Synthesizer(next pipeline.Synthesizer, q *Queue) pipeline.Synthesizer {
+	return synthesizer{next, q}
+}
 
 type synthesizer struct {
 	next pipeline.Synthesizer

@@ -68,8 +68,8 @@ func (e *Engine) start(ctx context.Context, name, path string, run *runner) *chi
 	return c
 }
 
-// nextServer chooses port and key of the next run. Another process may take the port first: then the child dies, and
-// its next start takes another.
+// nextServer chooses port and key of the next run. Another process may take the port first: then the child
+// dies, and its next start takes another.
 func (c *child) nextServer() (server, int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
 	if err != nil {
@@ -117,7 +117,8 @@ func (c *child) ready(ctx context.Context) error {
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("health: %s", res.Status)
 	}
-	_, err = s.client.Warm(ctx, pipeline.Prompt{Messages: []pipeline.Message{{Role: "user", Content: "Bonjour"}}})
+	hello := pipeline.Message{Role: "user", Content: "Bonjour"}
+	_, err = s.client.Warm(ctx, pipeline.Prompt{Messages: []pipeline.Message{hello}})
 	return err
 }
 
@@ -149,16 +150,16 @@ func (c *child) generate(
 	}
 }
 
-// judge restarts a child that is silent although it lives: /health answers even then, or hangs while all is well, so
-// what counts is that tokens come.
+// judge restarts a child that is silent although it lives: /health answers even then, or hangs while all is
+// well, so what counts is that tokens come.
 func (c *child) judge(err error) {
 	if err != nil && fault.As(err).Code == "llm_stalled" {
 		c.proc.Restart("it wrote nothing for " + c.cfg.Stall.String())
 	}
 }
 
-// died waits until the supervisor has noticed that a run ended. It reports false when it does not: then the server
-// lives and broke off for another reason.
+// died waits until the supervisor has noticed that a run ended. It reports false when it does not: then the
+// server lives and broke off for another reason.
 func (c *child) died(ctx context.Context, run int) bool {
 	limit := time.NewTimer(noticeWithin)
 	defer limit.Stop()

@@ -1,9 +1,9 @@
-// Package llamaserver writes text with GGUF models on this machine: it runs llama.cpp's HTTP server as a supervised
-// child, one for each loaded model, and talks to it as package openaichat does.
+// Package llamaserver writes text with GGUF models on this machine: it runs llama.cpp's HTTP server as a
+// supervised child, one for each loaded model, and talks to it as package openaichat does.
 //
-// The server is the user's own llama-server when there is one that runs, else the one inside the Python package
-// xllamacpp. A child listens on a random port of the loopback with a random key, is ready when it has written its
-// first token, and comes back after a crash.
+// The server is the user's own llama-server when there is one that runs, else the one inside the Python
+// package xllamacpp. A child listens on a random port of the loopback with a random key, is ready when it
+// has written its first token, and comes back after a crash.
 package llamaserver
 
 import (
@@ -89,8 +89,9 @@ func New(cfg Config, log *slog.Logger) *Engine {
 	}
 }
 
-// Generate implements pipeline.Generator. It loads the model first when that is not loaded. When the child dies before
-// its first token the request waits for the restart and is asked again; later than that it is fault.Upstream.
+// Generate implements pipeline.Generator. It loads the model first when that is not loaded. When the child
+// dies before its first token the request waits for the restart and is asked again; later than that it is
+// fault.Upstream.
 func (e *Engine) Generate(
 	ctx context.Context, p pipeline.Prompt, emit func(pipeline.Delta) error,
 ) (pipeline.Completion, error) {
@@ -102,16 +103,17 @@ func (e *Engine) Generate(
 	return c.generate(ctx, p, emit)
 }
 
-// Warm has the model read p, so that a later prompt of the same Affinity that starts like it is answered sooner. The
-// reading cannot be cancelled half way.
+// Warm has the model read p, so that a later prompt of the same Affinity that starts like it is answered
+// sooner. The reading cannot be cancelled half way.
 func (e *Engine) Warm(ctx context.Context, p pipeline.Prompt) (pipeline.Usage, error) {
 	p.MaxTokens = 1
 	done, err := e.Generate(ctx, p, func(pipeline.Delta) error { return nil })
 	return done.Usage, err
 }
 
-// Load brings a model into memory and returns when it can write, and how long that took. When there is no room the
-// model that rested longest leaves, after what it is writing. An unknown name is fault.NotFound; empty is the default.
+// Load brings a model into memory and returns when it can write, and how long that took. When there is no
+// room the model that rested longest leaves, after what it is writing. An unknown name is fault.NotFound;
+// empty is the default.
 func (e *Engine) Load(ctx context.Context, name string) (time.Duration, error) {
 	begin := time.Now()
 	c, err := e.acquire(ctx, name)
@@ -171,7 +173,8 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// acquire returns the child of a model, started if need be but perhaps not ready, and counts the caller as its user.
+// acquire returns the child of a model, started if need be but perhaps not ready, and counts the caller as
+// its user.
 func (e *Engine) acquire(ctx context.Context, model string) (*child, error) {
 	if model == "" {
 		model = e.cfg.Default
@@ -208,7 +211,8 @@ func (e *Engine) acquire(ctx context.Context, model string) (*child, error) {
 	}
 }
 
-// waitFor has victim leave (nil: somebody else sees to it) and waits for a change. The lock is held around it.
+// waitFor has victim leave (nil: somebody else sees to it) and waits for a change. The lock is held around
+// it.
 func (e *Engine) waitFor(ctx context.Context, victim *child) error {
 	if victim != nil {
 		victim.leaving = true // no new users, or a busy model could never be replaced
@@ -257,8 +261,8 @@ func (e *Engine) wake() {
 	e.changed = make(chan struct{})
 }
 
-// mustLeave returns the child that has to go before the model in path fits; nil when there is room. One that leaves
-// already comes first, then the one that rested longest.
+// mustLeave returns the child that has to go before the model in path fits; nil when there is room. One that
+// leaves already comes first, then the one that rested longest.
 func (e *Engine) mustLeave(path string) *child {
 	if len(e.children) == 0 || (len(e.children) < e.cfg.MaxLoaded && fits(path)) {
 		return nil

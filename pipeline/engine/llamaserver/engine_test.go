@@ -41,8 +41,8 @@ func gguf(t *testing.T, name string) string {
 	return files[0]
 }
 
-// real returns the engine over the 0.5B model under two names, which are two models to it.
-func real(t *testing.T, change func(*Config)) *Engine {
+// realEngine returns the engine over the 0.5B model under two names, which are two models to it.
+func realEngine(t *testing.T, change func(*Config)) *Engine {
 	t.Helper()
 	path := gguf(t, small)
 	cfg := Config{
@@ -116,7 +116,7 @@ func written(t *testing.T, s server) string {
 
 // TestRealEngine starts the real server once for all that can share it.
 func TestRealEngine(t *testing.T) {
-	e := real(t, nil)
+	e := realEngine(t, nil)
 	if took, err := e.Load(t.Context(), ""); err != nil || took <= 0 {
 		t.Fatalf("Load took %v: %v", took, err)
 	}
@@ -130,9 +130,10 @@ func TestRealEngine(t *testing.T) {
 	t.Run("only with the key", func(t *testing.T) { onlyWithKey(t, e) })
 }
 
-// The server's own counters tell that cancelling ends the work: the slot is free although hundreds of tokens were
-// asked for, and after that no more tokens are counted.
+// The server's own counters tell that cancelling ends the work: the slot is free although hundreds of tokens
+// were asked for, and after that no more tokens are counted.
 func cancelFreesSlot(t *testing.T, e *Engine) {
+	t.Helper()
 	s := e.children[small].current()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	deltas := 0
@@ -169,6 +170,7 @@ func cancelFreesSlot(t *testing.T, e *Engine) {
 }
 
 func warms(t *testing.T, e *Engine) {
+	t.Helper()
 	p := prompt("Quelle est la capitale de l'Italie, et combien d'habitants compte-t-elle à peu près de nos", 1)
 	p.Affinity = "warm"
 	cold, err := e.Warm(t.Context(), p)
@@ -186,6 +188,7 @@ func warms(t *testing.T, e *Engine) {
 }
 
 func comesBack(t *testing.T, e *Engine) {
+	t.Helper()
 	c := e.children[small]
 	pid := c.proc.State().PID
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
@@ -201,6 +204,7 @@ func comesBack(t *testing.T, e *Engine) {
 }
 
 func onlyWithKey(t *testing.T, e *Engine) {
+	t.Helper()
 	s := e.children[small].current()
 	s.key = "another"
 	if got := get(t, s, "/slots"); !strings.Contains(got, "Invalid API Key") {
@@ -218,7 +222,7 @@ func onlyWithKey(t *testing.T, e *Engine) {
 
 // TestSwitch: with room for one model, another one waits for what the first is writing, then takes its place.
 func TestSwitch(t *testing.T) {
-	e := real(t, nil)
+	e := realEngine(t, nil)
 	if _, err := e.Load(t.Context(), small); err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +329,7 @@ func TestUsersServer(t *testing.T) {
 
 // TestHopelessModel: a file that is no GGUF ends in a fault, not in an endless wait.
 func TestHopelessModel(t *testing.T) {
-	e := real(t, func(c *Config) {
+	e := realEngine(t, func(c *Config) {
 		bad := filepath.Join(t.TempDir(), "bad.gguf")
 		os.WriteFile(bad, []byte("no model"), 0o600)
 		c.Models["bad"], c.Policy = bad, proc.Policy{Crashes: 2}

@@ -41,8 +41,8 @@ func globEscape(dir string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
 }
 
-// path returns where a model is: fault.NotFound for a name that means nothing, fault.Unavailable for a model that is
-// known but not fetched.
+// path returns where a model is: fault.NotFound for a name that means nothing, fault.Unavailable for a model
+// that is known but not fetched.
 func (e *Engine) path(name string) (string, error) {
 	path, known := e.all()[name]
 	if !known {
@@ -59,7 +59,8 @@ func (e *Engine) path(name string) (string, error) {
 		"the LLM %s is not on this machine; run: brenda models pull", name)
 }
 
-// fits guesses whether one more model goes into memory: the weights, and a quarter more for context and buffers.
+// fits guesses whether one more model goes into memory: the weights, and a quarter more for context and
+// buffers.
 func fits(path string) bool {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -123,7 +123,9 @@ func (r *runner) env(key openaichat.Secret) []string {
 }
 
 // command is the start of a server on 127.0.0.1:port for one model.
-func (r *runner) command(cfg Config, name, model string, port int, key openaichat.Secret) (proc.Command, error) {
+func (r *runner) command(
+	cfg Config, name, model string, port int, key openaichat.Secret,
+) (proc.Command, error) {
 	cmd := proc.Command{Path: r.path, Env: r.env(key), Dir: filepath.Dir(model)}
 	if r.pkg == "" {
 		cmd.Args = r.serverArgs(cfg, name, model, port)

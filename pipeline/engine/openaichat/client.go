@@ -1,8 +1,9 @@
-// Package openaichat asks any server that speaks OpenAI's chat completions (llama-server, Ollama, vLLM, hosted ones)
-// for text.
+// Package openaichat asks any server that speaks OpenAI's chat completions (llama-server, Ollama, vLLM,
+// hosted ones) for text.
 //
-// It is net/http and a small event reader, no SDK: what matters here is that the end of the context closes the
-// connection at once, which is how these servers are told to stop, and that a slow receiver holds the server back.
+// It is net/http and a small event reader, no SDK: what matters here is that the end of the context closes
+// the connection at once, which is how these servers are told to stop, and that a slow receiver holds the
+// server back.
 package openaichat
 
 import (
@@ -31,13 +32,15 @@ type Config struct {
 	Key Secret
 	// Model is asked for when a prompt names none; empty leaves the choice to the server.
 	Model string
-	// MaxTokens bounds an answer when a prompt does not; 0 means 512. Without a bound a small model may never stop.
+	// MaxTokens bounds an answer when a prompt does not; 0 means 512. Without a bound a small model may never
+	// stop.
 	MaxTokens int
 	// KeepAlive reuses connections: right for a remote server behind TLS. A local llama-server closes idle
-	// connections without notice, which made one streaming POST in five fail with EOF, and a POST is not retried.
+	// connections without notice, which made one streaming POST in five fail with EOF, and a POST is not
+	// retried.
 	KeepAlive bool
-	// Slots is how many llama.cpp slots this client has for itself. 0 means that the server is not llama.cpp, or is
-	// shared: no llama.cpp field is sent then.
+	// Slots is how many llama.cpp slots this client has for itself. 0 means that the server is not llama.cpp,
+	// or is shared: no llama.cpp field is sent then.
 	Slots int
 	// Stall is how long the server may stay silent, in prefill and between two tokens; 0 means 2 minutes.
 	Stall time.Duration
@@ -95,8 +98,8 @@ func New(cfg Config, log *slog.Logger) (*Client, error) {
 // Close drops idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Generate implements pipeline.Generator. Ending ctx closes the connection. Failures are fault.Unavailable when no
-// server answers or it is full, fault.Upstream when it fails, fault.Timeout when it goes silent.
+// Generate implements pipeline.Generator. Ending ctx closes the connection. Failures are fault.Unavailable
+// when no server answers or it is full, fault.Upstream when it fails, fault.Timeout when it goes silent.
 func (c *Client) Generate(
 	ctx context.Context, p pipeline.Prompt, emit func(pipeline.Delta) error,
 ) (pipeline.Completion, error) {
@@ -108,8 +111,9 @@ func (c *Client) Generate(
 	return c.stream(ctx, c.request(p, slot), emit)
 }
 
-// Warm has the server read p and forget the answer, so that a later prompt which starts like it finds its work done.
-// Most of a first token's delay is that reading. It needs p.Affinity to be the one of the later prompt.
+// Warm has the server read p and forget the answer, so that a later prompt which starts like it finds its
+// work done. Most of a first token's delay is that reading. It needs p.Affinity to be the one of the later
+// prompt.
 func (c *Client) Warm(ctx context.Context, p pipeline.Prompt) (pipeline.Usage, error) {
 	p.MaxTokens = 1
 	done, err := c.Generate(ctx, p, func(pipeline.Delta) error { return nil })

@@ -106,7 +106,8 @@ func TestAnswersOfServers(t *testing.T) {
 		"llama-server": {llamaBody, "length", pipeline.Usage{PromptTokens: 33, CachedTokens: 24, CompletionTokens: 5, TotalTokens: 38}},
 		"llama-server without usage": {
 			strings.Replace(llamaBody, `"usage":{"completion_tokens":5,"prompt_tokens":33,"total_tokens":38,"prompt_tokens_details":{"cached_tokens":24}},`, "", 1),
-			"length", pipeline.Usage{PromptTokens: 33, CachedTokens: 24, CompletionTokens: 5, TotalTokens: 38},
+			"length",
+			pipeline.Usage{PromptTokens: 33, CachedTokens: 24, CompletionTokens: 5, TotalTokens: 38},
 		},
 		"Ollama": {ollamaBody, "stop", pipeline.Usage{PromptTokens: 33, CompletionTokens: 5, TotalTokens: 38}},
 		"vLLM":   {vllmBody, "stop", pipeline.Usage{PromptTokens: 33, CompletionTokens: 5, TotalTokens: 38}},
@@ -139,7 +140,11 @@ func TestFaults(t *testing.T) {
 		return func(w http.ResponseWriter) { io.WriteString(w, s) }
 	}
 	status := func(n int, s string) func(http.ResponseWriter) {
-		return func(w http.ResponseWriter) { w.Header().Set("Retry-After", "7"); w.WriteHeader(n); io.WriteString(w, s) }
+		return func(w http.ResponseWriter) {
+			w.Header().Set("Retry-After", "7")
+			w.WriteHeader(n)
+			io.WriteString(w, s)
+		}
 	}
 	const tooLong = "context_length_exceeded"
 	cases := map[string]struct {
@@ -296,7 +301,7 @@ func pipeServer(c *Client, h http.HandlerFunc) {
 			pw.Close()
 		}()
 		context.AfterFunc(r.Context(), func() { pr.CloseWithError(r.Context().Err()) })
-		return &http.Response{StatusCode: 200, Body: pr, Header: http.Header{}}, nil
+		return &http.Response{StatusCode: http.StatusOK, Body: pr, Header: http.Header{}}, nil
 	})
 }
 
@@ -419,11 +424,11 @@ func TestConformance(t *testing.T) {
 			io.WriteString(w, `{"data":[]}`)
 			return
 		case req.Model != "":
-			w.WriteHeader(404)
+			w.WriteHeader(http.StatusNotFound)
 			io.WriteString(w, `{"error":"model not found"}`)
 			return
 		case words > 100:
-			w.WriteHeader(400)
+			w.WriteHeader(http.StatusBadRequest)
 			io.WriteString(w, `{"error":{"type":"exceed_context_size_error"}}`)
 			return
 		}

@@ -13,8 +13,8 @@ import (
 	"brenda/pipeline/fault"
 )
 
-// Texts by which servers say that a prompt is too long, in lower case: llama.cpp, OpenAI, vLLM (two generations),
-// Ollama, SGLang, TGI, LM Studio.
+// Texts by which servers say that a prompt is too long, in lower case: llama.cpp, OpenAI, vLLM (two
+// generations), Ollama, SGLang, TGI, LM Studio.
 func saysTooLong(text string) bool {
 	for _, mark := range []string{
 		"exceed_context_size", "exceeds the available context size", "context_length_exceeded",
@@ -38,8 +38,8 @@ func saysNoModel(text string) bool {
 		(strings.Contains(text, "not found") || strings.Contains(text, "does not exist"))
 }
 
-// refusal turns an answer other than 200, or an error inside the stream, into a fault. The server's own words go to
-// the log only: they may hold paths and addresses.
+// refusal turns an answer other than 200, or an error inside the stream, into a fault. The server's own
+// words go to the log only: they may hold paths and addresses.
 func refusal(status int, header http.Header, body []byte) error {
 	e := parseError(body)
 	if n, ok := e.Code.(float64); ok && n >= 400 && n < 600 {
@@ -85,8 +85,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	if cause != nil {
 		return cause
 	}
-	var already *fault.Error
-	if errors.As(err, &already) {
+	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return err
 	}
 	if unreachable(err) {

@@ -12,9 +12,10 @@ const maxEvent = 1 << 20
 
 var errEventTooLong = errors.New("an event of the stream is too long")
 
-// events reads server-sent events as the HTML standard has them: lines end in LF, CR or CRLF, data lines of one event
-// are joined by LF, lines that start with a colon are comments, an event that the stream's end cuts is dropped.
-// Characters that the network cut in two are whole again, since nothing is handed out before a line's end.
+// events reads server-sent events as the HTML standard has them: lines end in LF, CR or CRLF, data lines of
+// one event are joined by LF, lines that start with a colon are comments, an event that the stream's end
+// cuts is dropped. Characters that the network cut in two are whole again, since nothing is handed out
+// before a line's end.
 type events struct {
 	r      *bufio.Reader
 	line   []byte
@@ -25,7 +26,8 @@ type events struct {
 
 func newEvents(r io.Reader) *events { return &events{r: bufio.NewReader(r)} }
 
-// next returns the data of the next event that has some; io.EOF at the end. The slice is valid until the next call.
+// next returns the data of the next event that has some; io.EOF at the end. The slice is valid until the
+// next call.
 func (e *events) next() ([]byte, error) {
 	e.data = e.data[:0]
 	seen := false

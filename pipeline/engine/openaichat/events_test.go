@@ -56,8 +56,8 @@ func TestEventTooLong(t *testing.T) {
 	}
 }
 
-// FuzzEvents: any bytes end in an error without a panic, and however the network cuts them, the events are the same;
-// so they are with any of the three ends of a line.
+// FuzzEvents: any bytes end in an error without a panic, and however the network cuts them, the events are
+// the same; so they are with any of the three ends of a line.
 func FuzzEvents(f *testing.F) {
 	f.Add([]byte(llamaBody))
 	f.Add([]byte(bareBody))

@@ -2,8 +2,9 @@ package openaichat
 
 import "sync"
 
-// slots hands out the slots of a llama.cpp server. Each slot keeps the prompt it last read, so a conversation wants its
-// own back; but a request pinned to a busy slot waits for it, so a busy one is never handed out.
+// slots hands out the slots of a llama.cpp server. Each slot keeps the prompt it last read, so a
+// conversation wants its own back; but a request pinned to a busy slot waits for it, so a busy one is never
+// handed out.
 type slots struct {
 	mu    sync.Mutex
 	slots []slot
@@ -18,8 +19,8 @@ type slot struct {
 
 func newSlots(n int) *slots { return &slots{slots: make([]slot, max(n, 0))} }
 
-// take returns the slot for an affinity and what frees it; −1 when none is free or there are none. The choice is its
-// own slot, else the one that has rested longest.
+// take returns the slot for an affinity and what frees it; −1 when none is free or there are none. The
+// choice is its own slot, else the one that has rested longest.
 func (s *slots) take(affinity string) (id int, release func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -49,7 +49,8 @@ func (c *Client) request(p pipeline.Prompt, slot int) request {
 	return r
 }
 
-// chunk is one event of the answer. Reasoning, tool calls and logprobs are not read: they are not to be spoken.
+// chunk is one event of the answer. Reasoning, tool calls and logprobs are not read: they are not to be
+// spoken.
 type chunk struct {
 	Choices []struct {
 		Delta struct {
@@ -168,8 +169,8 @@ func (a *answer) estimate(asked request) {
 	u.TotalTokens = max(u.TotalTokens, u.PromptTokens+u.CompletionTokens)
 }
 
-// serverError is what servers say when they refuse: OpenAI, llama.cpp and vLLM an object, Ollama at times a string,
-// older vLLM the object's fields without the object.
+// serverError is what servers say when they refuse: OpenAI, llama.cpp and vLLM an object, Ollama at times a
+// string, older vLLM the object's fields without the object.
 type serverError struct {
 	Code    any    `json:"code"`
 	Type    string `json:"type"`
