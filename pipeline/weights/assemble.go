@@ -3,6 +3,7 @@ package weights
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,8 +14,8 @@ import (
 	"brenda/pipeline/weights/onnxgraph"
 )
 
-// workshop is the partial folder of one entry while one source is tried: packages (kept until all is well), tmp and
-// build.
+// workshop is the partial folder of one entry while one source is tried: packages (kept until all is well),
+// tmp and build.
 type workshop struct {
 	m        *Manager
 	entry    Entry
@@ -92,8 +93,8 @@ func (w workshop) local(ctx context.Context) error {
 	})
 }
 
-// verify hashes what was built, compares it with the catalogue and flushes it to the disk. It returns the files with
-// every checksum.
+// verify hashes what was built, compares it with the catalogue and flushes it to the disk. It returns the
+// files with every checksum.
 func (w workshop) verify(ctx context.Context) ([]File, error) {
 	want := w.source.files(w.entry)
 	got := make([]File, 0, len(want))
@@ -159,7 +160,8 @@ func rewriteGraph(from, to string, rewrite func([]byte) ([]byte, onnxgraph.Repor
 	return os.WriteFile(to, out, 0o644)
 }
 
-// kokoroTokens writes the vocabulary of Kokoro's config.json as one JSON object: phoneme symbol to token number.
+// kokoroTokens writes the vocabulary of Kokoro's config.json as one JSON object: phoneme symbol to token
+// number.
 func kokoroTokens(from, to string) error {
 	b, err := os.ReadFile(from)
 	if err != nil {
@@ -172,7 +174,7 @@ func kokoroTokens(from, to string) error {
 		return err
 	}
 	if len(config.Vocab) == 0 {
-		return fmt.Errorf("the configuration holds no vocabulary")
+		return errors.New("the configuration holds no vocabulary")
 	}
 	out, err := json.MarshalIndent(config.Vocab, "", " ") // keys come out sorted: the same bytes everywhere
 	if err != nil {

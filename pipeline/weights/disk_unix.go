@@ -24,6 +24,6 @@ func freeBytes(dir string) (uint64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("free disk space: %w", err)
 		}
-		return st.Bavail * uint64(st.Bsize), nil //nolint:unconvert // Bsize is signed on Linux only
+		return st.Bavail * uint64(st.Bsize), nil
 	}
 }

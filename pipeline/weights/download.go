@@ -26,8 +26,7 @@ func (w workshop) download(ctx context.Context) error {
 			return err
 		}
 		if _, err := checkFile(ctx, part, want); err != nil {
-			var wrong *mismatchError
-			if errors.As(err, &wrong) {
+			if _, wrong := errors.AsType[*mismatchError](err); wrong {
 				d.forget() // a resumed file of which a piece is wrong would stay wrong
 			}
 			return err
@@ -57,8 +56,8 @@ func newClient() *http.Client {
 	}}
 }
 
-// downloader fetches url into the file part. Beside it, part.etag keeps what the server called the version, so that
-// pieces of two versions are never joined.
+// downloader fetches url into the file part. Beside it, part.etag keeps what the server called the version,
+// so that pieces of two versions are never joined.
 type downloader struct {
 	client  *http.Client
 	url     string

@@ -53,8 +53,8 @@ type File struct {
 	SHA1   string `yaml:"sha1" json:"sha1,omitempty"` // where upstream publishes nothing better
 }
 
-// Source is one way to get a model: an https address of its single file, or registry packages and the steps that make
-// the files out of them. Brenda itself adds local files.
+// Source is one way to get a model: an https address of its single file, or registry packages and the steps
+// that make the files out of them. Brenda itself adds local files.
 type Source struct {
 	URL      string    `yaml:"url" json:"url,omitempty"`
 	Packages []Package `yaml:"packages" json:"packages,omitempty"`
@@ -152,7 +152,8 @@ func (e Entry) check() error {
 			bad("source %s: an https address of one file is needed", s)
 		}
 		for _, p := range s.Packages {
-			if p.Registry != "pip" && p.Registry != "npm" || len(p.SHA256) != 64 || p.Bytes <= 0 || !plainName(p.File) {
+			known := p.Registry == "pip" || p.Registry == "npm"
+			if !known || len(p.SHA256) != 64 || p.Bytes <= 0 || !plainName(p.File) {
 				bad("package %s: registry, checksum, size and file name are needed", p.Name)
 			}
 		}
@@ -167,5 +168,6 @@ func plainName(s string) bool {
 
 // inside says whether p is a clean relative path with slashes that stays below where it is joined to.
 func inside(p string) bool {
-	return p != "" && p != "." && path.Clean(p) == p && filepath.IsLocal(filepath.FromSlash(p)) && !strings.Contains(p, `\`)
+	return p != "" && p != "." && path.Clean(p) == p && !strings.Contains(p, `\`) &&
+		filepath.IsLocal(filepath.FromSlash(p))
 }

@@ -19,15 +19,15 @@ import (
 type Options struct {
 	Set   string // the set to fetch when no names are given: "default" (when empty) or "test"
 	Force bool   // fetch again what is there
-	From  string // the user's own copy of the one model named: its file, or a CTranslate2 folder of a Whisper model
+	From  string // the user's own copy of the one model named: its file, or a CTranslate2 folder of Whisper
 }
 
 // lockPoll is how often a waiting Pull looks whether the other one has finished.
 const lockPoll = 200 * time.Millisecond
 
-// Pull fetches models: those named, else those of a set. A model that is there is left alone. Each is verified, then
-// appears at once; one that fails does not keep the others from coming. When ctx ends, what has been downloaded stays
-// for the next Pull to go on from.
+// Pull fetches models: those named, else those of a set. A model that is there is left alone. Each is
+// verified, then appears at once; one that fails does not keep the others from coming. When ctx ends, what
+// has been downloaded stays for the next Pull to go on from.
 func (m *Manager) Pull(ctx context.Context, names []string, opt Options, p Progress) error {
 	entries, err := m.choose(names, opt)
 	if err != nil {
@@ -179,7 +179,8 @@ func (m *Manager) fetch(ctx context.Context, e Entry, s Source, p Progress) erro
 
 // install moves the finished folder to its place, then clears the partial one. An older version goes last.
 func (w workshop) install(man Manifest) error {
-	build, final, old := filepath.Join(w.dir, "build"), filepath.Join(w.m.dir, man.Name), filepath.Join(w.dir, "old")
+	build, old := filepath.Join(w.dir, "build"), filepath.Join(w.dir, "old")
+	final := filepath.Join(w.m.dir, man.Name)
 	if err := writeManifest(build, man); err != nil {
 		return err
 	}

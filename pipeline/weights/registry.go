@@ -47,7 +47,7 @@ func (w workshop) packages(ctx context.Context) error {
 	w.progress.Start(w.entry.Name, total)
 	defer w.progress.Done()
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallelPackages + 1) // and the watcher
+	g.SetLimit(parallelPackages)
 	done := make(chan struct{})
 	watched := make(chan struct{})
 	go func() {
@@ -99,7 +99,9 @@ func (w workshop) watch(done <-chan struct{}) {
 	}
 }
 
-func (w workshop) scratch(i int) string { return filepath.Join(w.dir, "packages", fmt.Sprintf(".get-%d", i)) }
+func (w workshop) scratch(i int) string {
+	return filepath.Join(w.dir, "packages", fmt.Sprintf(".get-%d", i))
+}
 
 // pack fetches one package with its registry's client.
 func (w workshop) pack(ctx context.Context, i int, p Package) error {
@@ -189,13 +191,17 @@ type permanentError struct{ error }
 
 func (e *permanentError) Unwrap() error { return e.error }
 
+func permanent(err error) bool {
+	_, wrong := errors.AsType[*mismatchError](err)
+	_, final := errors.AsType[*permanentError](err)
+	return wrong || final
+}
+
 // again runs try until it goes well, ctx ends, the error is permanent or the tries are used up.
 func (m *Manager) again(ctx context.Context, try func() error) error {
 	for n := 0; ; n++ {
 		err := try()
-		var wrong *mismatchError
-		var final *permanentError
-		if err == nil || ctx.Err() != nil || errors.As(err, &wrong) || errors.As(err, &final) || n == len(m.retry) {
+		if err == nil || ctx.Err() != nil || permanent(err) || n == len(m.retry) {
 			return err
 		}
 		m.log.InfoContext(ctx, "download failed, trying again", "try", n+1, "error", err)

@@ -20,8 +20,8 @@ type Check struct {
 // OK says whether the model is whole.
 func (c Check) OK() bool { return len(c.Problems) == 0 }
 
-// Verify reads the models named, else all that are there, and compares every byte with its checksum. A model that is
-// missing or damaged is in the result, not an error.
+// Verify reads the models named, else all that are there, and compares every byte with its checksum. A model
+// that is missing or damaged is in the result, not an error.
 func (m *Manager) Verify(ctx context.Context, names []string) ([]Check, error) {
 	if len(names) == 0 {
 		names = m.present()
@@ -87,8 +87,8 @@ func (m *Manager) check(ctx context.Context, name string) (Check, error) {
 	return c, nil
 }
 
-// strangers names files of the manifest that no source of the catalogue lists: an old version, or one of a folder of
-// the user's own, is none.
+// strangers names files of the manifest that no source of the catalogue lists: an old version, or one of a
+// folder of the user's own, is none.
 func (m *Manager) strangers(man Manifest) []string {
 	e, err := m.entry(man.Name)
 	if err != nil || man.fromUser() {
@@ -113,8 +113,8 @@ func (m *Manager) strangers(man Manifest) []string {
 
 func (m Manifest) fromUser() bool { return len(m.Source) > 5 && m.Source[:5] == "file " }
 
-// Remove deletes models and what is left of their downloads, and returns how many bytes that freed. A model that is
-// not there is a fault.NotFound; the others are removed all the same.
+// Remove deletes models and what is left of their downloads, and returns how many bytes that freed. A model
+// that is not there is a fault.NotFound; the others are removed all the same.
 func (m *Manager) Remove(ctx context.Context, names []string, p Progress) (int64, error) {
 	var freed int64
 	var absent []string
@@ -148,7 +148,9 @@ func (m *Manager) remove(ctx context.Context, name string, p Progress) (freed in
 	return own.Bytes(), true, nil
 }
 
-func (m *Manager) removeEntry(ctx context.Context, name string, p Progress) (freed int64, ok bool, err error) {
+func (m *Manager) removeEntry(
+	ctx context.Context, name string, p Progress,
+) (freed int64, ok bool, err error) {
 	unlock, err := m.lock(ctx, name, p)
 	if err != nil {
 		return 0, false, err

@@ -1,5 +1,5 @@
-// Package weights keeps the models and native libraries that Brenda's engines load: which there are, where they come
-// from, whether they are whole.
+// Package weights keeps the models and native libraries that Brenda's engines load: which there are, where
+// they come from, whether they are whole.
 //
 // A [Manager] owns a models directory:
 //
@@ -24,7 +24,8 @@ import (
 	"brenda/pipeline/fault"
 )
 
-// Manager fetches, lists, checks and removes models. It is safe for concurrent use, also by several processes.
+// Manager fetches, lists, checks and removes models. It is safe for concurrent use, also by several
+// processes.
 type Manager struct {
 	dir     string
 	log     *slog.Logger
@@ -82,8 +83,8 @@ func (i Installed) Bytes() int64 {
 // Path returns the path of the main file: the first of the entry.
 func (i Installed) Path() string { return filepath.Join(i.Dir, filepath.FromSlash(i.Files[0].Path)) }
 
-// Installed lists what is there: entries of the catalogue, then the user's own files. It looks at sizes only; Verify
-// reads everything.
+// Installed lists what is there: entries of the catalogue, then the user's own files. It looks at sizes
+// only; Verify reads everything.
 func (m *Manager) Installed(ctx context.Context) ([]Installed, error) {
 	var out []Installed
 	for _, e := range m.entries {
@@ -143,8 +144,8 @@ func (m *Manager) find(name string) (Installed, bool) {
 	return Installed{}, false
 }
 
-// Path returns the path of a file of an installed model; file "" means its main one. When the model or file is not
-// there, the error is a fault.NotFound that names the command to fetch it.
+// Path returns the path of a file of an installed model; file "" means its main one. When the model or file
+// is not there, the error is a fault.NotFound that names the command to fetch it.
 func (m *Manager) Path(name, file string) (string, error) {
 	i, ok := m.find(name)
 	if !ok {
@@ -164,8 +165,9 @@ func missing(name string) error {
 		"the model %q is not installed; run `brenda models pull %s`", name, name)
 }
 
-// Best returns the installed model of a kind that fits best: the first of prefer that is there, else the first in the
-// order of the catalogue, else the user's own. The caller says so openly when it is not prefer[0].
+// Best returns the installed model of a kind that fits best: the first of prefer that is there, else the
+// first in the order of the catalogue, else the user's own. The caller says so openly when it is not
+// prefer[0].
 func (m *Manager) Best(ctx context.Context, kind Kind, prefer ...string) (Installed, error) {
 	all, err := m.Installed(ctx)
 	if err != nil {

@@ -1,9 +1,10 @@
-// Package ct2ggml converts a Whisper model from CTranslate2's model.bin to the ggml file that whisper.cpp reads.
+// Package ct2ggml converts a Whisper model from CTranslate2's model.bin to the ggml file that whisper.cpp
+// reads.
 //
-// It streams: only headers and blocks of about a megabyte are ever in memory, so that "large" converts on a small
-// machine. The result is the same on every machine, byte for byte, so its checksum can be recorded beforehand. Layouts
-// are taken from CTranslate2's model loader (binary versions 5 and 6) and whisper.cpp's convert-pt-to-ggml script; the
-// q8_0 rounding is that of ggml's quantize_row_q8_0_ref.
+// It streams: only headers and blocks of about a megabyte are ever in memory, so that "large" converts on a
+// small machine. The result is the same on every machine, byte for byte, so its checksum can be recorded
+// beforehand. Layouts are taken from CTranslate2's model loader (binary versions 5 and 6) and whisper.cpp's
+// convert-pt-to-ggml script; the q8_0 rounding is that of ggml's quantize_row_q8_0_ref.
 package ct2ggml
 
 import (
@@ -13,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 )
 
 // Format is the type of the weights in the ggml file.
@@ -36,8 +38,9 @@ const (
 // blockValues is how many weights are converted at a time; a multiple of the q8_0 block.
 const blockValues = 1 << 18
 
-// Convert writes the Whisper model of modelSize bytes in model, with the tokens of a Hugging Face tokenizer.json, to
-// out. Only multilingual models are taken. It reads model in pieces, and stops when ctx ends.
+// Convert writes the Whisper model of modelSize bytes in model, with the tokens of a Hugging Face
+// tokenizer.json, to out. Only multilingual models are taken. It reads model in pieces, and stops when ctx
+// ends.
 func Convert(ctx context.Context, out io.Writer, model io.ReaderAt, modelSize int64, tokenizer io.Reader,
 	format Format,
 ) error {
@@ -122,8 +125,8 @@ func (w *writer) tensor(t tensor) error {
 		return fmt.Errorf("%s: rows of %d values cannot be q8_0", t.name, v.row())
 	}
 	w.ints(len(t.dims), len(t.name), kind)
-	for i := len(t.dims) - 1; i >= 0; i-- {
-		w.ints(int(t.dims[i]))
+	for _, d := range slices.Backward(t.dims) {
+		w.ints(int(d))
 	}
 	_, _ = w.out.WriteString(t.name)
 

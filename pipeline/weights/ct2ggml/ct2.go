@@ -60,7 +60,8 @@ type ct2File struct {
 	alias map[string]string
 }
 
-// openCT2 reads the headers of a model.bin of size bytes (binary version 5 or 6, little endian) and skips the data.
+// openCT2 reads the headers of a model.bin of size bytes (binary version 5 or 6, little endian) and skips
+// the data.
 func openCT2(in io.ReaderAt, size int64) (*ct2File, error) {
 	r := &cursor{r: io.NewSectionReader(in, 0, size), size: size}
 	r.buf = bufio.NewReader(r.r)

@@ -8,8 +8,9 @@ const (
 	melBins = 1 + melFFT/2
 )
 
-// melFilters returns the mels × 201 filter bank that Whisper was trained with: triangles on the Slaney scale, each of
-// area one (librosa.filters.mel with htk=False and norm="slaney"), in 64-bit floats, rounded to 32 bits at the end.
+// melFilters returns the mels × 201 filter bank that Whisper was trained with: triangles on the Slaney
+// scale, each of area one (librosa.filters.mel with htk=False and norm="slaney"), in 64-bit floats, rounded
+// to 32 bits at the end.
 func melFilters(mels int) []float32 {
 	hz := make([]float64, mels+2)
 	top := slaneyMel(melRate / 2)

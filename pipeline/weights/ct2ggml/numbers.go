@@ -2,12 +2,13 @@ package ct2ggml
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 )
 
-// values reads elements [from, from+len(dst)) of v as 32-bit floats. scales are the per-row divisors of int8 weights
-// (CTranslate2 stores round(w·scale)); nil otherwise. buf is scratch of at least 4·len(dst) bytes.
+// values reads elements [from, from+len(dst)) of v as 32-bit floats. scales are the per-row divisors of int8
+// weights (CTranslate2 stores round(w·scale)); nil otherwise. buf is scratch of at least 4·len(dst) bytes.
 func (f *ct2File) values(v variable, scales []float32, from int64, dst []float32, buf []byte) error {
 	width := widthOf(v.dtype)
 	raw := buf[:int64(len(dst))*width]
@@ -38,7 +39,7 @@ func (f *ct2File) values(v variable, scales []float32, from int64, dst []float32
 func unscale(v variable, scales []float32, from int64, dst []float32, raw []byte) error {
 	row := v.row()
 	if len(scales) == 0 {
-		return fmt.Errorf("int8 weights without scales")
+		return errors.New("int8 weights without scales")
 	}
 	for i := range dst {
 		s := scales[0]
@@ -91,7 +92,8 @@ const (
 	q8Bytes = 2 + 32 // a half-precision scale and 32 signed bytes
 )
 
-// quantizeQ8 appends x as q8_0 blocks, the same bytes as ggml's quantize_row_q8_0_ref. len(x) is a multiple of 32.
+// quantizeQ8 appends x as q8_0 blocks, the same bytes as ggml's quantize_row_q8_0_ref. len(x) is a multiple
+// of 32.
 func quantizeQ8(out []byte, x []float32) []byte {
 	for ; len(x) >= q8Block; x = x[q8Block:] {
 		var peak float32

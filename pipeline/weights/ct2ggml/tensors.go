@@ -200,7 +200,8 @@ func (m *mapper) zeros(src string, k, n int64) {
 		return
 	}
 	v, err := m.file.get(src)
-	if err == nil && (len(v.dims) != 1 || v.elements() > n*maxState || v.elements()%n != 0 || v.elements() == 0) {
+	count := v.elements()
+	if err == nil && (len(v.dims) != 1 || count > n*maxState || count%n != 0 || count == 0) {
 		err = fmt.Errorf("variable %q has the dimensions %v", src, v.dims)
 	}
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// bpeTokens is the number of ordinary tokens of multilingual Whisper, ids 0..50256. whisper.cpp makes the special
-// tokens above them itself.
+// bpeTokens is the number of ordinary tokens of multilingual Whisper, ids 0..50256. whisper.cpp makes the
+// special tokens above them itself.
 const bpeTokens = 50257
 
 // maxTokenizer bounds the tokenizer.json that is read into memory; the real ones have 2 to 4 MB.

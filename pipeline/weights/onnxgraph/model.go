@@ -1,13 +1,15 @@
-// Package onnxgraph rewrites ONNX files: enough of the format to read a graph's nodes and constants, replace some, and
-// write the rest back as it was.
+// Package onnxgraph rewrites ONNX files: enough of the format to read a graph's nodes and constants, replace
+// some, and write the rest back as it was.
 //
-// The messages are those of onnx.proto3. Fields that are not named here are kept byte for byte, in their place, so that
-// a file that needs no change comes out unchanged, and the same input always gives the same output.
+// The messages are those of onnx.proto3. Fields that are not named here are kept byte for byte, in their
+// place, so that a file that needs no change comes out unchanged, and the same input always gives the same
+// output.
 package onnxgraph
 
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -30,8 +32,8 @@ const (
 	attrIsInts                     = 7
 )
 
-// field is one field of a message: its whole encoding, and the payload of a length-delimited one or the number of a
-// varint.
+// field is one field of a message: its whole encoding, and the payload of a length-delimited one or the
+// number of a varint.
 type field struct {
 	num   protowire.Number
 	kind  protowire.Type
@@ -68,11 +70,11 @@ func fields(msg []byte, visit func(field) error) error {
 
 // node is a NodeProto with the parts that the rewrite looks at.
 type node struct {
-	whole               []byte // the field as it stands in the graph
-	name, op, domain    string
-	inputs, outputs     []string
-	attrs               map[string][]byte // AttributeProto by name
-	nestedUses          []string          // names that graphs inside its attributes read
+	whole            []byte // the field as it stands in the graph
+	name, op, domain string
+	inputs, outputs  []string
+	attrs            map[string][]byte // AttributeProto by name
+	nestedUses       []string          // names that graphs inside its attributes read
 }
 
 func parseNode(f field) (node, error) {
@@ -213,6 +215,9 @@ func parseBytesTensor(msg []byte) (tensor, error) {
 	}
 	if t.dtype != typeUint8 && t.dtype != typeInt8 {
 		return t, errNotBytes
+	}
+	if len(wide) > 0 {
+		t.raw = slices.Clone(t.raw) // it lies inside the model
 	}
 	for _, v := range wide {
 		t.raw = append(t.raw, byte(v))

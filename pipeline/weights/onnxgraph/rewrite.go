@@ -1,6 +1,7 @@
 package onnxgraph
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -14,17 +15,18 @@ type Report struct {
 	Domains   int // operator sets that no node used and that were dropped
 }
 
-// DropUnusedDomains returns the ONNX model with the operator sets that no node uses left out of its header, and nothing
-// else changed but recorded shapes and constants that nobody reads. An ONNX Runtime that does not know one of those
-// sets would refuse the file, or abort.
+// DropUnusedDomains returns the ONNX model with the operator sets that no node uses left out of its header,
+// and nothing else changed but recorded shapes and constants that nobody reads. An ONNX Runtime that does
+// not know one of those sets would refuse the file, or abort.
 func DropUnusedDomains(model []byte) ([]byte, Report, error) { return rewrite(model, false) }
 
-// MatMulConvolutions does what [DropUnusedDomains] does, and rewrites one-dimensional ConvInteger nodes as Transpose,
-// Pad, Slice, Concat and MatMulInteger with constant signed weights: ONNX Runtime packs constant matrices and
-// multiplies them with its fastest 8-bit kernels, whereas ConvInteger takes a slow path.
+// MatMulConvolutions does what [DropUnusedDomains] does, and rewrites one-dimensional ConvInteger nodes as
+// Transpose, Pad, Slice, Concat and MatMulInteger with constant signed weights: ONNX Runtime packs constant
+// matrices and multiplies them with its fastest 8-bit kernels, whereas ConvInteger takes a slow path.
 //
-// In whole-number arithmetic the outputs stay the same bit for bit. But ONNX Runtime's unsigned-by-signed kernels for
-// x86 processors without VNNI saturate at 16 bits: there the result is wrong, and this file must not be used.
+// In whole-number arithmetic the outputs stay the same bit for bit. But ONNX Runtime's unsigned-by-signed
+// kernels for x86 processors without VNNI saturate at 16 bits: there the result is wrong, and this file must
+// not be used.
 func MatMulConvolutions(model []byte) ([]byte, Report, error) { return rewrite(model, true) }
 
 func rewrite(model []byte, convolutions bool) ([]byte, Report, error) {
@@ -37,13 +39,15 @@ func rewrite(model []byte, convolutions bool) ([]byte, Report, error) {
 		return nil
 	})
 	if err == nil && graph == nil {
-		err = fmt.Errorf("it has no graph")
+		err = errors.New("it has no graph")
 	}
 	if err != nil {
 		return nil, report, fmt.Errorf("read ONNX model: %w", err)
 	}
-	r := &rewriter{constants: map[string][]byte{}, added: map[string]bool{}, used: map[string]bool{},
-		domains: map[string]bool{"": true}, convolutions: convolutions, report: &report}
+	r := &rewriter{
+		constants: map[string][]byte{}, added: map[string]bool{}, used: map[string]bool{},
+		domains: map[string]bool{"": true}, convolutions: convolutions, report: &report,
+	}
 	if err := r.scan(graph); err != nil {
 		return nil, report, fmt.Errorf("read ONNX graph: %w", err)
 	}
@@ -131,13 +135,17 @@ const smallest = 64
 
 // convolution reads a ConvInteger; ok is false when it is of a kind that stays.
 func (r *rewriter) convolution(n node) (c convolution, ok bool, err error) {
-	if len(n.inputs) != 4 || len(n.outputs) != 1 || r.constants[n.inputs[1]] == nil || r.constants[n.inputs[3]] == nil {
+	if len(n.inputs) != 4 || len(n.outputs) != 1 {
 		return c, false, nil
 	}
-	if c.weights, err = parseBytesTensor(r.constants[n.inputs[1]]); err != nil {
+	weights, zeroPoint := r.constants[n.inputs[1]], r.constants[n.inputs[3]]
+	if weights == nil || zeroPoint == nil {
+		return c, false, nil
+	}
+	if c.weights, err = parseBytesTensor(weights); err != nil {
 		return c, false, err
 	}
-	zero, err := parseBytesTensor(r.constants[n.inputs[3]])
+	zero, err := parseBytesTensor(zeroPoint)
 	if err != nil {
 		return c, false, err
 	}
@@ -178,8 +186,9 @@ func (r *rewriter) geometry(n node, c *convolution) (bool, error) {
 	return ok, nil
 }
 
-// multiply emits the nodes that stand for the convolution n. With the input as rows of channels, tap j reads the rows
-// from j·dilation on; the taps side by side are one matrix, and their weights below one another the other.
+// multiply emits the nodes that stand for the convolution n. With the input as rows of channels, tap j reads
+// the rows from j·dilation on; the taps side by side are one matrix, and their weights below one another the
+// other.
 func (r *rewriter) multiply(n node, c convolution) {
 	p := n.name + "/gm"
 	x, zero := n.inputs[0], n.inputs[2]
@@ -215,7 +224,8 @@ func (r *rewriter) taps(p, cur string, c convolution) string {
 	return p + "c"
 }
 
-// signed adds the weights as a (taps·in) × out matrix of signed bytes, 128 less than they were, and their zero point.
+// signed adds the weights as a (taps·in) × out matrix of signed bytes, 128 less than they were, and their
+// zero point.
 func (r *rewriter) signed(name string, c convolution) (weights, zero string) {
 	weights, zero = name+"_gm", fmt.Sprintf("gm_wz_%d", c.zero-128)
 	if !r.added[weights] {
@@ -254,8 +264,8 @@ func (r *rewriter) int64s(name string, vs ...int64) string {
 
 func (r *rewriter) index(v int64) string { return r.int64s(fmt.Sprintf("gm_i_%d", v), v) }
 
-// write puts the model together again: the new nodes where the first of the old ones stood, the constants that are
-// still read, then the new ones, and no recorded shapes of values that are gone.
+// write puts the model together again: the new nodes where the first of the old ones stood, the constants
+// that are still read, then the new ones, and no recorded shapes of values that are gone.
 func (r *rewriter) write(model, graph []byte) ([]byte, error) {
 	out := make(message, 0, len(graph))
 	done := false
