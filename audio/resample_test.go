@@ -14,7 +14,7 @@ var commonRates = []int{8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 9
 
 // middle returns the samples in the middle, away from the filter's ends: a power of two, which the FFT likes.
 func middle(pcm []float32) []float32 {
-	n := min(1<<14, 1<<(bits.Len(uint(len(pcm)*7/8))-1))
+	n := min(1<<13, 1<<(bits.Len(uint(len(pcm)*7/8))-1))
 	start := (len(pcm) - n) / 2
 	return pcm[start : start+n]
 }
@@ -30,19 +30,23 @@ func eachPair(t *testing.T, rates []int, check func(t *testing.T, from, to int))
 	}
 }
 
+// chord returns tones of the same amplitude at parts of nyquist.
+func chord(parts []float64, nyquist, amplitude float64, rate int) (pcm []float32, freqs []float64) {
+	for _, p := range parts {
+		freqs = append(freqs, p*nyquist)
+		pcm = audiotest.Mix(pcm, audiotest.Tone(p*nyquist, amplitude, rate, rate/4))
+	}
+	return pcm, freqs
+}
+
 func TestPassBandIsFlat(t *testing.T) {
 	eachPair(t, commonRates, func(t *testing.T, from, to int) {
 		t.Helper()
-		nyquist := float64(min(from, to)) / 2
-		for _, part := range []float64{0.01, 0.1, 0.3, 0.5, 0.7, 0.8, 0.85, 0.9} {
-			freq := part * nyquist
-			out := audio.Resample(audiotest.Tone(freq, 0.5, from, from/4), from, to)
-			got, amplitude := audiotest.Peak(middle(out), to)
-			if d := math.Abs(audio.DB(amplitude / 0.5)); d > 0.1 {
-				t.Errorf("%.0f Hz is %.3f dB off", freq, d)
-			}
-			if math.Abs(got-freq) > float64(to)/float64(len(middle(out))) {
-				t.Errorf("%.1f Hz became %.1f Hz", freq, got)
+		parts := []float64{0.03, 0.1, 0.3, 0.5, 0.7, 0.8, 0.86, 0.9}
+		in, freqs := chord(parts, float64(min(from, to))/2, 0.1, from)
+		for i, amplitude := range audiotest.Levels(middle(audio.Resample(in, from, to)), to, freqs...) {
+			if d := math.Abs(audio.DB(amplitude / 0.1)); d > 0.01 {
+				t.Errorf("%.0f Hz is %.3f dB off", freqs[i], d)
 			}
 		}
 	})
@@ -51,18 +55,18 @@ func TestPassBandIsFlat(t *testing.T) {
 func TestNothingFoldsBack(t *testing.T) {
 	eachPair(t, commonRates, func(t *testing.T, from, to int) {
 		t.Helper()
-		if from < to {
+		var parts []float64
+		for _, p := range []float64{1.001, 1.05, 1.2, 1.5, 1.9, 2.5, 3.1, 5.3, 11} {
+			if p*float64(to) < 0.99*float64(from) {
+				parts = append(parts, p)
+			}
+		}
+		in, _ := chord(parts, float64(to)/2, 1, from)
+		if len(parts) == 0 {
 			return
 		}
-		for _, part := range []float64{1.001, 1.05, 1.2, 1.5, 1.9, 2.5, 3.1, 5.3, 11} {
-			freq := part * float64(to) / 2
-			if freq > 0.99*float64(from)/2 {
-				continue
-			}
-			out := audio.Resample(audiotest.Tone(freq, 1, from, from/4), from, to)
-			if _, amplitude := audiotest.Peak(middle(out), to); audio.DB(amplitude) > -80 {
-				t.Errorf("%.0f Hz comes through at %.1f dB", freq, audio.DB(amplitude))
-			}
+		if _, amplitude := audiotest.Peak(middle(audio.Resample(in, from, to)), to); audio.DB(amplitude) > -85 {
+			t.Errorf("%.1f dB come through", audio.DB(amplitude))
 		}
 	})
 }
@@ -122,7 +126,7 @@ func TestOutputStaysAligned(t *testing.T) {
 func TestLengthIsExactForAnyBlocks(t *testing.T) {
 	eachPair(t, []int{8000, 11025, 16000, 44100, 48000, 9973}, func(t *testing.T, from, to int) {
 		t.Helper()
-		for _, n := range []int{0, 1, 2, 159, 160, 161, 1000, 4097} {
+		for _, n := range []int{0, 1, 161, 4097} {
 			in := audiotest.White(0.5, n, 1)
 			whole := audio.Resample(in, from, to)
 			want := (n*to + from - 1) / from

@@ -111,15 +111,31 @@ func Peak(pcm []float32, rate int) (freq, amplitude float64) {
 			best = k
 		}
 	}
-	var power, moment float64
-	for k := max(1, best-lobe); k <= min(best+lobe, len(s)-1); k++ {
-		power += s[k] * s[k]
-		moment += s[k] * s[k] * float64(k)
-	}
+	power, moment := mainLobe(s, best)
 	if power == 0 {
 		return 0, 0
 	}
 	return moment / power * float64(rate) / float64(len(pcm)), math.Sqrt(power / noiseWidth)
+}
+
+// Levels returns the amplitudes of tones in a sound. Each needs ten elements of its [Spectrum] to itself.
+func Levels(pcm []float32, rate int, freqs ...float64) []float64 {
+	s := Spectrum(pcm)
+	out := make([]float64, len(freqs))
+	for i, f := range freqs {
+		power, _ := mainLobe(s, int(math.Round(f*float64(len(pcm))/float64(rate))))
+		out[i] = math.Sqrt(power / noiseWidth)
+	}
+	return out
+}
+
+// mainLobe returns the power around element k of a spectrum, and its moment.
+func mainLobe(s []float64, k int) (power, moment float64) {
+	for i := max(1, k-lobe); i <= min(k+lobe, len(s)-1); i++ {
+		power += s[i] * s[i]
+		moment += s[i] * s[i] * float64(i)
+	}
+	return power, moment
 }
 
 // Noise returns the RMS of what is in a sound beside the tone at freq: everything further than 0.5 % of
