@@ -1,4 +1,4 @@
-package enginetest_test
+package enginetest
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 	"unicode"
 
 	"brenda/pipeline"
-	"brenda/pipeline/enginetest"
 	"brenda/pipeline/fault"
 )
 
@@ -41,4 +40,19 @@ func (hum) Synthesize(ctx context.Context, l pipeline.Line, emit func([]float32)
 	return nil
 }
 
-func TestSynthesizer(t *testing.T) { enginetest.Synthesizer(t, hum{}) }
+func TestSynthesizer(t *testing.T) { Synthesizer(t, hum{}) }
+
+// certain answers by the loudness of the end.
+type certain struct{}
+
+func (certain) Finished(ctx context.Context, pcm []float32) (float32, error) {
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	if len(pcm) == 0 || pcm[len(pcm)-1] < 0.01 {
+		return 1, nil
+	}
+	return 0, nil
+}
+
+func TestTurnDetector(t *testing.T) { TurnDetector(t, certain{}) }

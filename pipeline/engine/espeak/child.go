@@ -44,7 +44,7 @@ func launch(ctx context.Context, argv []string, timeout time.Duration) (*child, 
 		return nil, errors.Join(fmt.Errorf("pipe: %w", err), inR.Close(), inW.Close())
 	}
 	// The child outlives the call that starts it; it ends when its input does, also when this process is killed.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...) //nolint:gosec // a configured program
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
 	cmd.Stdin, cmd.Stdout = inR, outW
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt from the terminal is not for it
 	c := &child{cmd: cmd, in: inW, out: outR, lines: bufio.NewReader(outR), password: nonsense()}

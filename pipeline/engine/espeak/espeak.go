@@ -157,7 +157,8 @@ func (p *Phonemizer) start(ctx context.Context, name string) (*child, error) {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("espeak: %w", context.Cause(ctx))
 	}
-	return nil, fault.Wrap(err, fault.Unavailable, "engine_failed", "espeak-ng does not start with voice %q", name)
+	return nil, fault.Wrap(err, fault.Unavailable, "engine_failed",
+		"espeak-ng does not start with voice %q", name)
 }
 
 // Close ends all children. It waits for lines that are being phonemised.
@@ -185,7 +186,8 @@ func clean(text string) string {
 		switch {
 		case r == '’', r == 'ʼ', r == '‘':
 			return '\''
-		case unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.Sc), strings.ContainsRune("'-.,;:!?…%°+=&@/#*×÷", r):
+		case unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.Sc),
+			strings.ContainsRune("'-.,;:!?…%°+=&@/#*×÷", r):
 			return r
 		}
 		return ' '

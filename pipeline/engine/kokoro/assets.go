@@ -131,7 +131,8 @@ func (a *assets) voice(name string) (Voice, error) {
 	for i, v := range a.voices {
 		names[i] = v.Name
 	}
-	err := fault.New(fault.NotFound, "voice_not_found", "no voice %q; there is %s", name, strings.Join(names, ", "))
+	err := fault.New(fault.NotFound, "voice_not_found", "no voice %q; there is %s",
+		name, strings.Join(names, ", "))
 	err.Param = "voice"
 	return Voice{}, err
 }

@@ -70,7 +70,8 @@ func New(ctx context.Context, cfg Config) *Engine {
 	if len(exec) == 0 {
 		exec = []string{"", "engine", "kokoro"}
 	}
-	exec = append(exec, "-ort", cfg.ORTLib, "-model", cfg.ModelDir, "-threads", strconv.Itoa(max(1, cfg.Threads)))
+	exec = append(exec, "-ort", cfg.ORTLib, "-model", cfg.ModelDir,
+		"-threads", strconv.Itoa(max(1, cfg.Threads)))
 	return &Engine{cfg: cfg, phonemes: espeak.New(cfg.Espeak), launch: func() *proc.Worker {
 		return proc.StartWorker(ctx, proc.WorkerConfig{
 			Name: "kokoro", Exec: exec, Env: cfg.Env, Log: cfg.Log,

@@ -74,8 +74,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// cpu returns the processor time that the engine's child has used, in seconds.
-func cpu(t *testing.T, e *Engine) float64 {
+// used returns the processor time that the engine's child has used, in seconds.
+func used(t *testing.T, e *Engine) float64 {
 	t.Helper()
 	var ts unix.Timespec
 	if err := unix.ClockGettime(int32(^e.State().PID<<3|2), &ts); err != nil { // the process's own CPU clock
@@ -90,20 +90,20 @@ func TestCancelledInTheMiddleOfTheNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := strings.Repeat("le chat dort sur le canapé et la pluie tombe ", 3)
-	start := cpu(t, e)
+	start := used(t, e)
 	if _, n, err := say(t.Context(), e, text); err != nil || n != 1 {
 		t.Fatalf("%d pieces, %v; the test wants a single long inference", n, err)
 	}
-	whole := cpu(t, e) - start
+	whole := used(t, e) - start
 
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	why := errors.New("the person spoke")
-	start = cpu(t, e)
+	start = used(t, e)
 	watch := make(chan struct{})
 	go func() { // cancels once the network demonstrably works
 		defer close(watch)
-		for cpu(t, e)-start < whole/5 && ctx.Err() == nil {
+		for used(t, e)-start < whole/5 && ctx.Err() == nil {
 			continue
 		}
 		cancel(why)
@@ -114,10 +114,10 @@ func TestCancelledInTheMiddleOfTheNetwork(t *testing.T) {
 	if !errors.Is(err, why) || len(pcm) > 0 {
 		t.Fatalf("%d samples, %v", len(pcm), err)
 	}
-	used := cpu(t, e) - start
-	t.Logf("whole line %.2f s of CPU, cancelled after a fifth %.2f s", whole, used)
-	if used > 0.6*whole {
-		t.Errorf("used %.2f s of CPU of %.2f after being cancelled at a fifth", used, whole)
+	spent := used(t, e) - start
+	t.Logf("whole line %.2f s of CPU, cancelled after a fifth %.2f s", whole, spent)
+	if spent > 0.6*whole {
+		t.Errorf("used %.2f s of CPU of %.2f after being cancelled at a fifth", spent, whole)
 	}
 	if _, _, err := say(t.Context(), e, "Oui."); err != nil || e.State().Restarts != 0 {
 		t.Errorf("afterwards: %v, %+v", err, e.State())

@@ -17,8 +17,8 @@ const (
 // symbols turns espeak-ng's pairs of tied letters into the single letters of the model's alphabet (misaki's
 // table for espeak-ng), and drops what the alphabet has no letter for.
 func symbols() *strings.Replacer {
-	return strings.NewReplacer("a^ɪ", "I", "a^ʊ", "W", "d^z", "ʣ", "d^ʒ", "ʤ", "e^ɪ", "A", "o^ʊ", "O", "ə^ʊ", "Q",
-		"s^s", "S", "t^s", "ʦ", "t^ʃ", "ʧ", "ɔ^ɪ", "Y", "^", "", "-", "")
+	return strings.NewReplacer("a^ɪ", "I", "a^ʊ", "W", "d^z", "ʣ", "d^ʒ", "ʤ", "e^ɪ", "A", "o^ʊ", "O", "ə^ʊ",
+		"Q", "s^s", "S", "t^s", "ʦ", "t^ʃ", "ʧ", "ɔ^ɪ", "Y", "^", "", "-", "")
 }
 
 // phonemize returns text as phonemes with its punctuation in place. ipa is asked for each stretch without
@@ -122,6 +122,9 @@ type piece struct {
 // needs more memory. Lines are usually shorter, see speechtext.
 const comfort = 160
 
+// opener is how many tokens the first of several pieces may have, so that the sound begins early.
+const opener = 70
+
 // pieces turns phonemes into tokens. Phonemes that the model does not know are left out.
 func (a *assets) pieces(phonemes string) []piece {
 	var runes []rune
@@ -131,10 +134,12 @@ func (a *assets) pieces(phonemes string) []piece {
 		}
 	}
 	var out []piece
+	limit := opener
 	for len(runes) > 0 {
 		n := len(runes)
 		if n > comfort {
-			n = cut(runes[:comfort])
+			n = cut(runes[:limit])
+			limit = comfort
 		}
 		if p := a.piece(runes[:n]); p.tokens != nil {
 			out = append(out, p)
