@@ -7,6 +7,7 @@ import (
 	"brenda/rest/chaining"
 	"brenda/rest/health"
 	"brenda/rest/httpx"
+	"brenda/rest/sessions"
 	"brenda/rest/speech"
 )
 
@@ -34,6 +35,7 @@ type Features struct {
 	AI       *ai.Service
 	Speech   *speech.Service
 	Chaining *chaining.Service
+	Sessions *sessions.Service
 	Health   *health.Service
 	Docs     bool          // GET /openapi.json and /docs
 	Realtime httpx.Handler // the WebSocket
@@ -63,6 +65,13 @@ func Routes(f Features) []Route {
 	}
 	if s := f.Chaining; s != nil {
 		add(Route{Method: post, Path: "/v1/ai/chaining/chat", Zone: Assistant, Handler: s.Chat})
+	}
+	if s := f.Sessions; s != nil {
+		add(
+			Route{Method: get, Path: "/v1/ai/sessions", Zone: Guarded, Handler: s.List},
+			Route{Method: get, Path: "/v1/ai/sessions/:id", Zone: Guarded, Handler: s.Show},
+			Route{Method: http.MethodDelete, Path: "/v1/ai/sessions/:id", Zone: Guarded, Handler: s.Remove},
+		)
 	}
 	if f.Realtime != nil {
 		add(Route{Method: get, Path: "/v1/realtime", Zone: Assistant, Handler: f.Realtime, Endless: true})

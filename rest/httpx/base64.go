@@ -53,11 +53,11 @@ func (d *unbase64) Write(p []byte) (int, error) {
 
 // rare takes a character outside the body: at the start, in a data URL's head, in the padding.
 func (d *unbase64) rare(c byte) error {
+	if isSpace(c) {
+		return nil
+	}
 	if d.state == inEnding {
 		return d.ending(c)
-	}
-	if d.state == atStart && isSpace(c) {
-		return nil
 	}
 	d.head = append(d.head, c)
 	if d.state == inHead {
@@ -118,9 +118,6 @@ func (d *unbase64) char(c byte) error {
 
 // ending allows as many '=' as fill the last group.
 func (d *unbase64) ending(c byte) error {
-	if isSpace(c) {
-		return nil
-	}
 	if c != '=' || d.count < 2 || d.count+d.pads == 4 {
 		return errNotBase64
 	}

@@ -125,12 +125,18 @@ func errSlow(err error) error {
 // Close closes the body.
 func (b *Body) Close() error { return b.body.Close() }
 
+// Release gives the room back that Admit and Read reserved.
+func (b *Body) Release() {
+	if b.held > 0 {
+		b.in.budget.Release(b.held)
+		b.held = 0
+	}
+}
+
 // Done gives the budget back. When the answer came before the end of the body, what the client still sends is read for a
 // while: a connection closed at once would be reset, and the client would never see the answer.
 func (b *Body) Done() {
-	if b.held > 0 {
-		b.in.budget.Release(b.held)
-	}
+	b.Release()
 	if b.ended || b.expect && b.read == 0 {
 		return
 	}

@@ -219,7 +219,7 @@ func (s *scanner) copyValue(c byte) error {
 // copyNested copies an object or an array, whose first bracket has been read.
 func (s *scanner) copyNested() error {
 	for depth := 1; depth > 0; {
-		if err := s.take(); err != nil {
+		if err := s.takeTo(`"{}[]`); err != nil {
 			return err
 		}
 		var err error
@@ -241,7 +241,7 @@ func (s *scanner) copyNested() error {
 // copyString copies to the closing quote.
 func (s *scanner) copyString() error {
 	for {
-		if err := s.take(); err != nil {
+		if err := s.takeTo(`"\`); err != nil {
 			return err
 		}
 		switch s.last() {
@@ -255,19 +255,40 @@ func (s *scanner) copyString() error {
 	}
 }
 
-// take copies one byte to the rest.
-func (s *scanner) take() error {
-	c, err := s.br.ReadByte()
+// takeTo copies up to and with the next of these bytes to the rest.
+func (s *scanner) takeTo(stops string) error {
+	for {
+		if _, err := s.br.Peek(1); err != nil {
+			return err
+		}
+		run, _ := s.br.Peek(s.br.Buffered())
+		n := bytes.IndexAny(run, stops)
+		found := n >= 0
+		if !found {
+			n = len(run) - 1
+		}
+		if err := s.takeN(n + 1); err != nil || found {
+			return err
+		}
+	}
+}
+
+func (s *scanner) take() error { return s.takeN(1) }
+
+// takeN copies n bytes, no more than the buffer holds, to the rest.
+func (s *scanner) takeN(n int) error {
+	run, err := s.br.Peek(n)
 	if err != nil {
 		return err
 	}
-	if s.rest.Len() >= maxJSON {
+	if s.rest.Len()+n > maxJSON {
 		return &fault.Error{
 			Kind: fault.TooLarge, Code: "too_large", Param: s.param(),
 			Msg: "the text of a request may have at most 16 MiB",
 		}
 	}
-	s.rest.WriteByte(c)
+	s.rest.Write(run)
+	_, _ = s.br.Discard(n) // they are in the buffer
 	return nil
 }
 
