@@ -235,6 +235,36 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
+// Without any knowledge of service times the bound on those who wait holds all the same.
+func TestFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := NewMachine(0).Queue(Config{Waiting: 1})
+		jobs := []*job{start(t.Context(), q, Foreground, s), start(t.Context(), q, Foreground, s)}
+		overloaded(t, start(t.Context(), q, Foreground, s).err)
+		for _, j := range jobs {
+			if <-j.done; j.err != nil {
+				t.Error(j.err)
+			}
+		}
+	})
+}
+
+// A grant and the end of the context in the same moment: whichever is seen first, no place is lost.
+func TestGrantedAndCancelledAtOnce(t *testing.T) {
+	for range 100 { // select chooses at random
+		q := NewMachine(0).Queue(Config{})
+		ctx, cancel := context.WithCancelCause(t.Context())
+		tk := &ticket{q: q, granted: make(chan struct{}), cancel: cancel}
+		if err := q.enter(ctx, tk); err != nil {
+			t.Fatal(err)
+		}
+		cancel(fault.ErrBargeIn)
+		if err := q.await(ctx, tk); err != nil && q.Stats().Running != 0 {
+			t.Fatalf("%v, but its place is taken", err)
+		}
+	}
+}
+
 func TestMaxWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(s)
