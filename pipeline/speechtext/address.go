@@ -10,18 +10,15 @@ var (
 	mailForm  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+`)
 	dotted    = regexp.MustCompile(`^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+`)
 	knownTail = regexp.MustCompile(`^(?:com|fr|org|net|eu|io|be|ch|ca|de|uk|dev|app|info|gouv|edu|ai|tv|lu|re|` +
-		`go|py|js|ts|md|txt|pdf|docx?|xlsx?|csv|json|ya?ml|html?|css|java|cpp|rs|rb|php|sh|png|jpe?g|gif|svg|mp3|mp4|wav|` +
-		`zip|gz|tar|exe|toml|ini|log|sql|xml|pptx?|odt|ods)$`)
+		`go|py|js|ts|md|txt|pdf|docx?|xlsx?|csv|json|ya?ml|html?|css|java|cpp|rs|rb|php|sh|png|jpe?g|gif|svg|` +
+		`mp3|mp4|wav|zip|gz|tar|exe|toml|ini|log|sql|xml|pptx?|odt|ods)$`)
 )
 
-// address reads what is written for machines: a bare URL as its domain, an e-mail and a file name with their dots.
-// The path of a URL is not said: nobody can note it by ear.
+// address reads what is written for machines: a bare URL as its domain, an e-mail and a file name with
+// their dots. The path of a URL is not said: nobody can note it by ear.
 func (r *reader) address() (string, int) {
 	s := r.rest()
-	word := s
-	if i := strings.IndexByte(s, ' '); i >= 0 {
-		word = s[:i]
-	}
+	word, _, _ := strings.Cut(s, " ")
 	if !strings.ContainsAny(word, ".@:") || isWord(r.before()) {
 		return "", 0
 	}

@@ -6,10 +6,11 @@ import (
 )
 
 var (
-	markerForm = regexp.MustCompile(`^[ \t]*(?:>[ \t]?)*(?:(#{1,6})[ \t]+|[-*+•–—][ \t]+(?:\[[ xX]\][ \t]+)?|(\d{1,3}[.)])[ \t]+|` +
-		`([a-zA-Z]\))[ \t]+)?`)
-	ruleForm = regexp.MustCompile(`^[ \t]*(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,}|={3,}|\|?[ \t]*:?-{3,}[-:| \t]*)\r?$`)
-	refForm  = regexp.MustCompile(`^[ \t]*\[[^\]]+\]:[ \t]*\S+`)
+	markerForm = regexp.MustCompile(`^[ \t]*(?:>[ \t]?)*(?:(#{1,6})[ \t]+|` +
+		`[-*+•–—][ \t]+(?:\[[ xX]\][ \t]+)?|(\d{1,3}[.)])[ \t]+|([a-zA-Z]\))[ \t]+)?`)
+	ruleForm = regexp.MustCompile(`^[ \t]*(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,}|` +
+		`={3,}|\|?[ \t]*:?-{3,}[-:| \t]*)\r?$`)
+	refForm = regexp.MustCompile(`^[ \t]*\[[^\]]+\]:[ \t]*\S+`)
 )
 
 // kind is what a line of Markdown is.
@@ -24,10 +25,12 @@ type kind struct {
 // lineKind judges a line without its line end; a line that is still being written may change its kind.
 func lineKind(line string) kind {
 	trimmed := strings.TrimLeft(line, " \t")
-	if fenceOf(line) != "" || strings.HasPrefix(trimmed, "|") || ruleForm.MatchString(line) || refForm.MatchString(line) {
+	if fenceOf(line) != "" || strings.HasPrefix(trimmed, "|") || ruleForm.MatchString(line) ||
+		refForm.MatchString(line) {
 		return kind{whole: true}
 	}
-	if trimmed == "" || !strings.ContainsRune(">#-*+•–—0123456789", firstRune(trimmed)) && !strings.Contains(trimmed[:min(2, len(trimmed))], ")") {
+	lettered := len(trimmed) > 1 && trimmed[1] == ')'
+	if trimmed == "" || !strings.ContainsRune(">#-*+•–—0123456789", firstRune(trimmed)) && !lettered {
 		return kind{marker: len(line) - len(trimmed)}
 	}
 	m := markerForm.FindStringSubmatch(line)

@@ -6,21 +6,23 @@ import (
 )
 
 var (
-	isoDate   = regexp.MustCompile(`^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?`)
+	isoDate = regexp.MustCompile(`^(\d{4})-(\d\d)-(\d\d)` +
+		`(?:[T ](\d\d):(\d\d)(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?`)
 	fullDate  = regexp.MustCompile(`^(\d{1,2})([/.-])(\d{1,2})([/.-])(\d{4}|\d\d)`)
 	monthDate = regexp.MustCompile(`^(\d{1,2})/(\d\d)`)
 )
 
 // readDate reads numeric dates, day first: 12/03/2024, 12.03.24, and ISO 8601.
 func readDate(s string) (string, int) {
-	if m := isoDate.FindStringSubmatch(s); m != nil && validDay(m[3], m[2]) && !isWord(firstRune(s[len(m[0]):])) {
+	m := isoDate.FindStringSubmatch(s)
+	if m != nil && validDay(m[3], m[2]) && !isWord(firstRune(s[len(m[0]):])) {
 		words := dateWords(m[3], m[2], m[1])
 		if m[4] != "" {
 			words += " à " + hourWords(m[4], m[5], "")
 		}
 		return words, len(m[0])
 	}
-	m := fullDate.FindStringSubmatch(s)
+	m = fullDate.FindStringSubmatch(s)
 	if m == nil || m[2] != m[4] || !validDay(m[1], m[3]) {
 		return "", 0
 	}

@@ -7,7 +7,8 @@ import (
 	"unicode"
 )
 
-// FuzzSplitter cuts a text at random places: the source comes out whole, and the chunks never depend on the cuts.
+// FuzzSplitter cuts a text at random places: the source comes out whole, and the chunks never depend on
+// the cuts.
 func FuzzSplitter(f *testing.F) {
 	f.Add("Bonjour M. Dupont, il est 14h30. « Vraiment ? » dit-il.\n\n- **un** [lien](http://a.fr)\n", uint64(1))
 	f.Add("```go\nx := 1\n```\n| a | b |\n|---|---|\n1. Faites ceci : `code`, puis cela", uint64(2))
@@ -17,7 +18,8 @@ func FuzzSplitter(f *testing.F) {
 	})
 }
 
-// FuzzVerbalize asserts that what is said holds words and pauses only, and that saying it again changes nothing.
+// FuzzVerbalize asserts that what is said holds words and pauses only, and that saying it again changes
+// nothing.
 func FuzzVerbalize(f *testing.F) {
 	f.Add("Le 12/03/2024 à 14h30, 1 234,50 € (−5 °C), Louis XIV, SNCF, n° 5, J.-P. & A.D.N., 3/4, 06 12 34 56 78")
 	f.Add("https://a.fr jean@b.fr v1.2.3 192.168.0.1 2^10 ½ 5€/mois #1 C++ ¹²³ 10-12 km/h XXIe av. J.-C. 😀 :-)")

@@ -5,8 +5,8 @@ import (
 	"unicode"
 )
 
-// readGeneric is one pass for languages without rules of their own: markup and emoji go, digits, units and currency signs
-// stay for the voice to read.
+// readGeneric is one pass for languages without rules of their own: markup and emoji go, digits, units
+// and currency signs stay for the voice to read.
 func readGeneric(text string) string {
 	var b strings.Builder
 	space := false
@@ -17,7 +17,8 @@ func readGeneric(text string) string {
 			continue
 		case unicode.Is(unicode.Cf, c), variation(c):
 			continue
-		case strings.ContainsRune("*_`~^\\|{}[]<>#", c), unicode.Is(unicode.So, c) && c != '°', unicode.Is(unicode.Sk, c),
+		case strings.ContainsRune("*_`~^\\|{}[]<>#", c), unicode.Is(unicode.So, c) && c != '°',
+			unicode.Is(unicode.Sk, c),
 			c == unicode.ReplacementChar, unicode.IsControl(c):
 			space = true
 			continue

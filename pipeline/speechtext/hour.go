@@ -9,7 +9,7 @@ var (
 	hourForm  = regexp.MustCompile(`^(\d{1,3}) ?[hH](?: ?([0-5]\d)(?: ?(?:min|mn)\b)?(?: ?([0-5]\d) ?s\b)?)?`)
 	clockForm = regexp.MustCompile(`^([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?`)
 	everyForm = regexp.MustCompile(`^(\d{1,3}) ?([hj]) ?/ ?(\d{1,3})`)
-	evenForm  = regexp.MustCompile(`^(?:50/50|4x4)`)
+	evenForm  = regexp.MustCompile(`^(?:50/50|4x4|16[:/]9)`)
 	roundForm = regexp.MustCompile(`^24/7`)
 	chronForm = regexp.MustCompile(`^(\d{1,3}) ?(?:min|mn) ?([0-5]?\d)(?: ?s)?`)
 )
@@ -20,10 +20,13 @@ func readClock(s string) (string, int) {
 		return "vingt-quatre heures sur vingt-quatre, sept jours sur sept", len(m)
 	}
 	if m := evenForm.FindString(s); m != "" && !isWord(firstRune(s[len(m):])) {
-		if m == "4x4" {
+		switch m {
+		case "4x4":
 			return "quatre-quatre", len(m)
+		case "50/50":
+			return "cinquante-cinquante", len(m)
 		}
-		return "cinquante-cinquante", len(m)
+		return "seize neuvièmes", len(m)
 	}
 	if m := everyForm.FindStringSubmatch(s); m != nil {
 		noun, fem := " jour", false
@@ -62,8 +65,9 @@ func hourWords(h, m, s string) string {
 	}
 	if s != "" && s != "00" {
 		sec := amount{whole: s}
-		min := amount{whole: m}
-		words += plural(" minute", min.plural()) + " et " + feminine(cardinal(s)) + plural(" seconde", sec.plural())
+		minutes := amount{whole: m}
+		words += plural(" minute", minutes.plural()) + " et "
+		words += feminine(cardinal(s)) + plural(" seconde", sec.plural())
 	}
 	return words
 }

@@ -13,10 +13,12 @@ type currency struct {
 }
 
 // currencies maps what stands behind an amount to the money it means.
-var currencies = map[string]currency{ //nolint:gochecknoglobals // a table that nobody writes to
-	"€": euro(0), "EUR": euro(0), "k€": euro(3), "K€": euro(3), "M€": euro(6), "Md€": euro(9), "Mds€": euro(9), "G€": euro(9),
-	"$": dollar(0), "USD": dollar(0), "k$": dollar(3), "K$": dollar(3), "M$": dollar(6), "Md$": dollar(9),
-	"£": {unit: fem("livre"), cent: "penny"}, "GBP": {unit: fem("livre"), cent: "penny"},
+var currencies = map[string]currency{ //nolint:gochecknoglobals // read-only
+	"€": euro(0), "EUR": euro(0), "k€": euro(3), "K€": euro(3), "M€": euro(6), "Md€": euro(9), "Mds€": euro(9),
+	"G€":  euro(9),
+	"US$": dollar(0), "$": dollar(0), "USD": dollar(0), "k$": dollar(3), "K$": dollar(3), "M$": dollar(6),
+	"Md$": dollar(9),
+	"£":   {unit: fem("livre"), cent: "penny"}, "GBP": {unit: fem("livre"), cent: "penny"},
 	"¥": {unit: masc("yen")}, "JPY": {unit: masc("yen")},
 	"CHF": {unit: unit{one: "franc suisse", many: "francs suisses"}, cent: "centime"},
 	"F":   {unit: masc("franc"), cent: "centime"}, "kF": {unit: masc("franc"), cent: "centime", shift: 3},

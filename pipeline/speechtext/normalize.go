@@ -9,8 +9,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// normalize folds the many ways to type one thing: one kind of space, of apostrophe, of dash and of digit. Quotation marks,
-// emoji, control and formatting characters disappear.
+// normalize folds the many ways to type one thing: one kind of space, of apostrophe, of dash and of
+// digit. Quotation marks, emoji, control and formatting characters disappear.
 func normalize(text string) string {
 	text = norm.NFC.String(strings.ToValidUTF8(text, " "))
 	text = dropEmoticons(text)
@@ -23,7 +23,14 @@ func normalize(text string) string {
 		}
 		b.WriteString(foldRune(r))
 	}
-	return foldLines(tidyPowers(stripTags(b.String())))
+	return foldSpaces(foldLines(tidyPowers(stripTags(b.String()))))
+}
+
+func foldSpaces(s string) string {
+	for strings.Contains(s, "  ") {
+		s = strings.ReplaceAll(s, "  ", " ")
+	}
+	return s
 }
 
 // tidyPowers makes one exponent of superscripts that were typed one by one.
@@ -36,8 +43,9 @@ func tidyPowers(s string) string {
 }
 
 var (
-	knownTag = regexp.MustCompile(`(?i)</?(?:b|i|em|strong|br|p|div|span|a|h[1-6]|ul|ol|li|table|tr|td|th|tbody|thead|code|` +
-		`pre|img|hr|sub|sup|u|s|del|ins|mark|small|blockquote|center|font|details|summary)(?:\s[^<>]*)?/?>`)
+	knownTag = regexp.MustCompile(`(?i)</?(?:b|i|em|strong|br|p|div|span|a|h[1-6]|ul|ol|li|table|tr|td|th|` +
+		`tbody|thead|code|pre|img|hr|sub|sup|u|s|del|ins|mark|small|blockquote|center|font|` +
+		`details|summary)(?:\s[^<>]*)?/?>`)
 	entity = regexp.MustCompile(`&(?:#\d{1,6}|#x[0-9a-fA-F]{1,5}|[a-zA-Z]{2,8});`)
 )
 
@@ -71,12 +79,15 @@ func foldRune(r rune) string {
 		return "-"
 	case '–', '—', '―':
 		return "–"
-	case '²', '³', '°', '…', '€', '£', '¥', '‰', '§', '−', '×', '÷', '±', '≈', '≠', '≤', '≥', '→', '⇒', '√', '∞', 'µ':
+	case '²', '³', '°', '…', '€', '£', '¥', '‰', '§', '−', '×', '÷', '±', '≈',
+		'≠', '≤', '≥', '→', '⇒', '√', '∞', 'µ':
 		return string(r)
 	case '⁻':
 		return "^-"
 	case '¹', '⁰', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹':
 		return "^" + norm.NFKC.String(string(r))
+	case 'π':
+		return "pi"
 	case '½':
 		return " 1/2"
 	case '¼':
@@ -204,6 +215,8 @@ func isEmoticon(w string) bool {
 		return false
 	}
 	rest := strings.TrimPrefix(w[1:], "-")
-	return rest != "" && (strings.Trim(rest, ")") == "" || strings.Trim(rest, "(") == "" ||
-		rest == "D" || rest == "P" || rest == "p" || rest == "o" || rest == "O" || rest == "/" || rest == "|" || rest == "*")
+	if len(rest) == 1 {
+		return strings.Contains(")(DPpoO/|*", rest)
+	}
+	return rest != "" && (strings.Trim(rest, ")") == "" || strings.Trim(rest, "(") == "")
 }

@@ -2,13 +2,13 @@ package speechtext
 
 import "strings"
 
-// maxWordDigits is how long a whole number may be and still be read as one number: up to 999 billiards (10^18).
-// Anything longer is an identifier and is read digit by digit.
+// maxWordDigits is how long a whole number may be and still be read as one number: up to 999 billiards
+// (10^18). Anything longer is an identifier and is read digit by digit.
 const maxWordDigits = 18
 
-// cardinal returns the French words for a whole number given as ASCII digits: "81" → "quatre-vingt-un". It follows the
-// traditional spelling: hyphens below a hundred except around "et"; "vingt" and "cent" take their s only when they end
-// the numeral or stand before million, milliard …, never before "mille".
+// cardinal returns the French words for a whole number given as ASCII digits: "81" → "quatre-vingt-un".
+// It follows the traditional spelling: hyphens below a hundred except around "et"; "vingt" and "cent"
+// take their s only when they end the numeral or stand before million, milliard …, never before "mille".
 func cardinal(digits string) string {
 	digits = strings.TrimLeft(digits, "0")
 	switch {
@@ -77,7 +77,9 @@ func below100(n int, ends bool) string {
 	if tens == 7 || tens == 9 { // soixante-dix, quatre-vingt-dix count on
 		tens, unit = tens-1, unit+10
 	}
-	name := [...]string{2: "vingt", 3: "trente", 4: "quarante", 5: "cinquante", 6: "soixante", 8: "quatre-vingt"}[tens]
+	name := [...]string{
+		2: "vingt", 3: "trente", 4: "quarante", 5: "cinquante", 6: "soixante", 8: "quatre-vingt", //nolint:misspell // French
+	}[tens]
 	switch {
 	case unit == 0 && tens == 8 && ends:
 		return name + "s"
@@ -105,7 +107,8 @@ func spellDigits(digits string) string {
 	return strings.Join(words, " ")
 }
 
-// feminine turns the words of a number into the form that a feminine noun takes: "vingt et un" → "vingt et une".
+// feminine turns the words of a number into the form that a feminine noun takes: "vingt et un" → "vingt
+// et une".
 func feminine(words string) string {
 	if words == "un" || strings.HasSuffix(words, " un") || strings.HasSuffix(words, "-un") {
 		return words + "e"
@@ -151,8 +154,8 @@ func decimals(frac string) string {
 	return zeros + cardinal(rest)
 }
 
-// code reads digits whose zeros count: "05" → "zéro cinq", "007" → "zéro zéro sept". A five-digit number such as a
-// postal code keeps its thousand: "06000" → "zéro six mille".
+// code reads digits whose zeros count: "05" → "zéro cinq", "007" → "zéro zéro sept". A five-digit number
+// such as a postal code keeps its thousand: "06000" → "zéro six mille".
 func code(digits string) string {
 	rest := strings.TrimLeft(digits, "0")
 	zeros := len(digits) - len(rest)

@@ -26,7 +26,8 @@ func scanAmount(s string) amount {
 	return a
 }
 
-// continues tells that after the digits a further mark and digit follow: no decimal then, but a list or a code.
+// continues tells that after the digits a further mark and digit follow: no decimal then, but a list or a
+// code.
 func continues(s string) bool {
 	return len(s) > 1 && (s[0] == ',' || s[0] == '.') && isDigit(rune(s[1]))
 }
@@ -44,8 +45,9 @@ func scanGroups(s string, a amount) amount {
 		groups++
 		i += 4
 	}
-	english := mark == ',' && groups == 1 && !(len(s) > i+1 && s[i] == '.' && isDigit(rune(s[i+1])))
-	if groups == 0 || english || mark == '.' && continues(s[i:]) && s[i] == '.' {
+	pointed := len(s) > i+1 && s[i] == '.' && isDigit(rune(s[i+1]))
+	decimal := mark == ',' && groups == 1 && !pointed // 1,234 is a French decimal
+	if groups == 0 || decimal || mark == '.' && continues(s[i:]) && s[i] == '.' {
 		return a
 	}
 	return amount{whole: strings.ReplaceAll(s[:i], string(mark), ""), n: i}
@@ -96,7 +98,8 @@ func (r *reader) number() (string, int) {
 	return r.quantity()
 }
 
-// asLabel takes the plural s off a number that names a thing instead of counting: "les années quatre-vingt".
+// asLabel takes the plural s off a number that names a thing instead of counting: "les années
+// quatre-vingt".
 func (r *reader) asLabel(words string, a amount) string {
 	if a.frac == "" && numberedNouns[r.wordBefore()] {
 		for _, end := range [...]string{"vingts", "cents"} {
@@ -109,20 +112,23 @@ func (r *reader) asLabel(words string, a amount) string {
 }
 
 // numberedNouns stand before a number that is a name.
-var numberedNouns = set(`année années page pages chapitre article numéro an tome ligne route chambre salle porte bus
- paragraphe section verset exercice question version thermostat`) //nolint:gochecknoglobals // a table that nobody writes to
+//
+//nolint:gochecknoglobals,misspell // read-only French
+var numberedNouns = set(`
+ année années page pages chapitre article numéro an tome ligne route chambre salle porte bus
+ paragraphe section verset exercice question version thermostat`)
 
 // glued reads digits that belong to the letters before them: MP3, A4, Qwen2.5.
 func (r *reader) glued() (string, int) {
 	s := r.rest()
 	n := digitRun(s)
-	spoken := code(s[:n])
+	parts := []string{code(s[:n])}
 	for n+1 < len(s) && s[n] == '.' && isDigit(rune(s[n+1])) {
 		d := digitRun(s[n+1:])
-		spoken += " point " + code(s[n+1:n+1+d])
+		parts = append(parts, code(s[n+1:n+1+d]))
 		n += 1 + d
 	}
-	return spoken, n
+	return strings.Join(parts, " point "), n
 }
 
 // times reads the x of "3 x 4", "10x" and the v of "v2".
@@ -134,7 +140,8 @@ func (r *reader) times() (string, int) {
 	before := strings.TrimRight(r.src[:r.pos], " ")
 	after := firstRune(strings.TrimLeft(s[1:], " "))
 	switch {
-	case s[0] == 'x' && before != "" && isDigit(lastRune(before)) && (isDigit(after) || len(before) == r.pos):
+	case s[0] == 'x' && before != "" && isDigit(lastRune(before)) &&
+		(isDigit(after) || len(before) == r.pos && !r.formula() && after != '+'):
 		return "fois", 1
 	case s[0] == 'v' && len(s) > 1 && isDigit(rune(s[1])) && !isWord(r.before()):
 		if r.wordBefore() == "version" {
@@ -149,7 +156,10 @@ func (r *reader) times() (string, int) {
 func (r *reader) listMark() (string, int) {
 	s := r.rest()
 	n := digitRun(s)
-	if strings.TrimSpace(r.src[:r.pos]) != "" || n > 2 || len(s) < n+2 || s[n] != '.' && s[n] != ')' || s[n+1] != ' ' {
+	if strings.TrimSpace(r.src[:r.pos]) != "" || n > 2 || len(s) < n+2 {
+		return "", 0
+	}
+	if s[n] != '.' && s[n] != ')' || s[n+1] != ' ' {
 		return "", 0
 	}
 	return code(s[:n]) + ".", n + 1
@@ -158,21 +168,19 @@ func (r *reader) listMark() (string, int) {
 // readVersion reads digits with two dots or more: 1.2.3, an address, a paragraph number.
 func readVersion(s string) (string, int) {
 	n := digitRun(s)
-	spoken, dots := code(s[:n]), 0
+	parts := []string{code(s[:n])}
 	for n+1 < len(s) && s[n] == '.' && isDigit(rune(s[n+1])) {
 		d := digitRun(s[n+1:])
-		if dots > 0 || d != 3 || n > 3 || groupsEnd(s[n:]) {
-			spoken += " point " + code(s[n+1:n+1+d])
-			dots++
-		} else {
+		if len(parts) == 1 && d == 3 && n <= 3 && !groupsEnd(s[n:]) { // thousands
 			return "", 0
 		}
+		parts = append(parts, code(s[n+1:n+1+d]))
 		n += 1 + d
 	}
-	if dots < 2 {
+	if len(parts) < 3 {
 		return "", 0
 	}
-	return spoken, n
+	return strings.Join(parts, " point "), n
 }
 
 // groupsEnd tells that the dotted groups at s are not all of three digits: no thousands.

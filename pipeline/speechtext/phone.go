@@ -27,7 +27,8 @@ func readPhone(s string) (string, int) {
 	return pairs(onlyDigits(m)), len(m)
 }
 
-// readForeignPhone reads +33 6 12 34 56 78: the country, the single digit, pairs; other countries in their groups.
+// readForeignPhone reads +33 6 12 34 56 78: the country, the single digit, pairs; other countries in
+// their groups.
 func readForeignPhone(s string) (string, int) {
 	m := foreignPhone.FindString(s)
 	if m == "" || !phoneEnds(s[len(m):]) {

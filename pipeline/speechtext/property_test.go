@@ -36,7 +36,7 @@ func TestVerbalizeGenerated(t *testing.T) {
 	parts := append(strings.Fields(pieces), "1 234", "+33 6 12 34 56 78", "c. à s.", "\xff", "\n\n", "J.-C.")
 	rng := rand.New(rand.NewPCG(1, 2))
 	bad := 0
-	for range rounds(t, 20000) {
+	for range rounds(t, 8000) {
 		text := generate(rng, parts)
 		spoken := Verbalize(text, French)
 		checkSpoken(t, spoken)
@@ -63,7 +63,7 @@ func TestSplitterGenerated(t *testing.T) {
 		parts = append(parts, strings.Fields(string(extra))...)
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
-	for range rounds(t, 5000) {
+	for range rounds(t, 2000) {
 		text := generate(rng, parts) + generate(rng, parts) + generate(rng, parts)
 		checkSplit(t, text, rng)
 	}

@@ -5,8 +5,8 @@ import (
 	"unicode"
 )
 
-// punctuate gives the words their final form: single spaces, one mark where several met, "mot, mot." and "mot ?" as
-// French sets them, and nothing but words and pauses.
+// punctuate gives the words their final form: single spaces, one mark where several met, "mot, mot." and
+// "mot ?" as French sets them, and nothing but words and pauses.
 func punctuate(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))

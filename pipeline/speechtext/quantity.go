@@ -2,8 +2,8 @@ package speechtext
 
 import "strings"
 
-// quantity reads a number, or a range of numbers, with the money, percentage or unit that it counts. It always takes at
-// least the digits.
+// quantity reads a number, or a range of numbers, with the money, percentage or unit that it counts. It
+// always takes at least the digits.
 func (r *reader) quantity() (string, int) {
 	s := r.rest()
 	a := scanAmount(s)
@@ -23,6 +23,10 @@ func (r *reader) quantity() (string, int) {
 	if b, gap := r.rangeEnd(a); gap > 0 {
 		n := a.n + gap + b.n
 		to := " à "
+		known := r.src[r.pos : r.pos+n]
+		if (known == "14-18" || known == "39-45") && strings.Contains(r.src[:r.pos], "uerre") {
+			to = " "
+		}
 		if r.wordBefore() == "entre" {
 			to = " et "
 		}
@@ -45,7 +49,8 @@ func (r *reader) quantity() (string, int) {
 // namesVersion tells that the number behind a capitalized name is a version: "Python 3.12".
 func (r *reader) namesVersion() bool {
 	w := r.writtenBefore()
-	return w != "" && (capitalized(w) || w == "version") && strings.HasSuffix(r.src[:r.pos], w+" ")
+	named := strings.ToLower(w) != w && len(w) > 1 && !bindingWords[strings.ToLower(w)]
+	return (named || w == "version") && strings.HasSuffix(r.src[:r.pos], w+" ")
 }
 
 // counted reads the symbol behind an amount: money, per cent, a unit. before is said first ("dix à ").
@@ -75,8 +80,9 @@ func (r *reader) counted(a amount, after, before string) (string, int) {
 	if cm := digitRun(after[n:]); sym == "m" && cm == 2 && a.frac == "" { // 1m80
 		return before + a.words(false) + " " + u.name(a.plural()) + " " + decimals(after[n:n+2]), n + 2
 	}
-	if rest, litres := strings.CutPrefix(after[n:], "/100 km"); litres {
-		return before + a.words(false) + plural(" litre", a.plural()) + " aux cent kilomètres", len(after) - len(rest)
+	if rest, ok := strings.CutPrefix(after[n:], "/100 km"); ok { // consumption of fuel
+		name := u.name(a.plural()) + " aux cent kilomètres"
+		return before + a.words(u.feminine) + " " + name, len(after) - len(rest)
 	}
 	per, m := readPer(after[n:])
 	if m == 0 && strings.HasPrefix(after[n:], ". ") && startsLower(after[n+2:]) { // "5 min. de repos"
@@ -104,7 +110,8 @@ func readPer(s string) (string, int) {
 	switch sym {
 	case "pers":
 		return " par personne", taken
-	case "an", "mois", "jour", "nuit", "semaine", "heure", "personne", "kilo", "litre", "minute", "seconde", "tour":
+	case "an", "mois", "jour", "nuit", "semaine", "heure", "personne", "kilo", "litre", "minute", "seconde",
+		"tour":
 		return " par " + sym, taken
 	}
 	return "", 0
@@ -114,29 +121,32 @@ func readPer(s string) (string, int) {
 func (r *reader) rangeEnd(a amount) (amount, int) {
 	s := r.rest()[a.n:]
 	gap := dashGap(s)
-	if gap == 0 || strings.Contains(r.src, "=") {
+	if gap == 0 || lawArticle(r.src[:r.pos]) || r.formula() {
 		return amount{}, 0
 	}
-	return scanAmount(s[gap:]), gap
+	b := scanAmount(s[gap:])
+	if len(b.whole) > 1 && b.whole[0] == '0' { // part of a number with dashes
+		return amount{}, 0
+	}
+	return b, gap
 }
 
 // chain reads three or more hyphenated numbers, an ISBN for one, part by part.
 func (r *reader) chain(a amount) (string, int) {
 	s := r.rest()
-	words, n, parts := code(a.whole), a.n, 1
+	n, parts := a.n, []string{code(a.whole)}
 	if a.frac != "" {
 		return "", 0
 	}
 	for n+1 < len(s) && s[n] == '-' && isDigit(rune(s[n+1])) {
 		d := digitRun(s[n+1:])
-		words += ", " + code(s[n+1:n+1+d])
+		parts = append(parts, code(s[n+1:n+1+d]))
 		n += 1 + d
-		parts++
 	}
-	if parts < 3 {
+	if len(parts) < 3 {
 		return "", 0
 	}
-	return words, n
+	return strings.Join(parts, ", "), n
 }
 
 // shortNumber reads a four-digit service number in pairs after a word such as "appelez": 3949.
@@ -163,7 +173,11 @@ func readFraction(s string, a amount) (string, int) {
 	}
 	b := scanAmount(s[a.n+1:])
 	n := a.n + 1 + b.n
-	if a.frac != "" || b.frac != "" || len(a.whole) > 2 || len(b.whole) > 2 || b.whole[0] == '0' || a.whole[0] == '0' {
+	if len(a.whole) == 4 && len(b.whole) == 4 && a.frac == "" { // a school year: 2024/2025
+		return a.words(false) + ", " + b.words(false), n
+	}
+	simple := a.frac == "" && b.frac == "" && len(a.whole) < 3 && len(b.whole) < 3
+	if !simple || b.whole[0] == '0' || a.whole[0] == '0' {
 		return a.words(false) + " sur " + b.words(false), n
 	}
 	top, bottom := atoi(a.whole), atoi(b.whole)

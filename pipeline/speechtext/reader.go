@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// reader walks over normalized text once and writes what is said. At each place the rules are asked in order; the first
-// that knows what stands there says how it is spoken and how many bytes it took.
+// reader walks over normalized text once and writes what is said. At each place the rules are asked in
+// order; the first that knows what stands there says how it is spoken and how many bytes it took.
 type reader struct {
 	src     string
 	pos     int
@@ -43,7 +43,8 @@ func (r *reader) step() {
 // letters reads a word, or what starts like one.
 func (r *reader) letters() {
 	for _, rule := range [...]func(*reader) (string, int){
-		(*reader).times, (*reader).address, (*reader).abbreviation, (*reader).initials, (*reader).roman, (*reader).capitals,
+		(*reader).times, (*reader).address, (*reader).abbreviation, (*reader).initials, (*reader).roman,
+		(*reader).capitals,
 	} {
 		if spoken, n := rule(r); n > 0 {
 			r.say(spoken, n)
@@ -75,7 +76,8 @@ func (r *reader) rest() string { return r.src[r.pos:] }
 // before returns the character before the place where the reader stands; utf8.RuneError at the start.
 func (r *reader) before() rune { return lastRune(r.src[:r.pos]) }
 
-// wordBefore returns the word before this place, in lower case; "" if there is none on this side of a sentence mark.
+// wordBefore returns the word before this place, in lower case; "" if there is none on this side of a
+// sentence mark.
 func (r *reader) wordBefore() string {
 	return strings.ToLower(r.writtenBefore())
 }

@@ -10,17 +10,22 @@ import (
 var romanOrdinal = regexp.MustCompile(`^([IVXLCDM]+)(ers?|res?|ères?|e|ème|eme|nde?)`)
 
 // romanNouns stand before a Roman number.
-var romanNouns = set(`chapitre chapitres tome tomes livre volume acte actes scène partie titre section annexe article
- figure tableau planche étape phase niveau type catégorie classe groupe leçon épisode saison canto chant psaume pape
- roi reine empereur henri louis charles françois philippe napoléon jean-paul paul benoît pie léon grégoire clément
- innocent urbain boniface alexandre nicolas guillaume élisabeth elizabeth édouard george georges richard jacques
- frédéric léopold albert baudouin hassan mohammed ramsès ptolémée catherine sixte jules adrien célestin martin
- ferdinand alphonse carlos isabelle gustave christian joseph pierre jean robert hugues clovis dagobert childéric
- childebert thierry constantin théodose mehmed mourad soliman amenhotep thoutmosis séthi cléopâtre
- vatican apollo république empire guerre dynastie`) //nolint:gochecknoglobals // a table that nobody writes to
+//
+//nolint:gochecknoglobals // read-only
+var romanNouns = set(`
+ chapitre chapitres tome tomes livre volume acte actes scène partie titre section annexe article
+ figure tableau planche étape phase niveau type catégorie classe groupe leçon épisode saison canto
+ chant psaume pape roi reine empereur henri louis charles françois philippe napoléon jean-paul paul
+ benoît pie léon grégoire clément innocent urbain boniface alexandre nicolas guillaume élisabeth
+ elizabeth édouard george georges richard jacques frédéric léopold albert baudouin hassan mohammed
+ ramsès ptolémée catherine sixte jules adrien célestin martin ferdinand alphonse carlos isabelle
+ gustave christian joseph pierre jean robert hugues clovis dagobert childéric childebert thierry
+ constantin théodose mehmed mourad soliman amenhotep thoutmosis séthi cléopâtre vatican apollo
+ république empire guerre dynastie`)
 
-// roman reads Roman numbers where they must be numbers: with an ordinal ending (XXIe, Ier), behind a ruler's name or a
-// word such as "chapitre", and I, V, X compounds such as "XIV" that spell no word. "DIX", "MIDI", "CD", "I" stay words.
+// roman reads Roman numbers where they must be numbers: with an ordinal ending (XXIe, Ier), behind a
+// ruler's name or a word such as "chapitre", and I, V, X compounds such as "XIV" that spell no word.
+// "DIX", "MIDI", "CD", "I" stay words.
 func (r *reader) roman() (string, int) {
 	s := r.rest()
 	if c := firstRune(s); !strings.ContainsRune("IVXLCDM", c) || isWord(r.before()) {
@@ -36,9 +41,9 @@ func (r *reader) roman() (string, int) {
 	}
 	last := r.before()
 	behind := r.writtenBefore()
-	named := last == ' ' && romanNouns[strings.ToLower(behind)]
+	named := last == ' ' && (n > 1 || strings.Contains("IVX", s[:n])) && romanNouns[strings.ToLower(behind)]
 	switch {
-	case n == 1 && !named:
+	case n == 1 && (!named || strings.HasPrefix(strings.TrimLeft(s[n:], " "), "=")):
 		return "", 0
 	case named:
 	case strings.Trim(s[:n], "IVX") != "":
@@ -68,11 +73,21 @@ func (r *reader) romanOrdinal() (string, int) {
 	if spoken == "" {
 		return "", 0
 	}
+	if rest := s[len(m[0]):]; strings.HasPrefix(rest, " s.") { // XIXe s.
+		if strings.TrimSpace(rest[3:]) == "" {
+			return spoken + " siècle.", len(m[0]) + 3
+		}
+		return spoken + " siècle", len(m[0]) + 3
+	}
 	return spoken, len(m[0])
 }
 
 func romanFollower(w string) bool {
-	return w == "république" || w == "dynastie" || w == "guerre" || w == "classe" || w == "partie" || w == "internationale"
+	switch w {
+	case "république", "dynastie", "guerre", "classe", "partie", "internationale":
+		return true
+	}
+	return false
 }
 
 func capitalized(w string) bool { return unicode.IsUpper(firstRune(w)) && len(w) > 2 }
@@ -85,8 +100,19 @@ func romanValue(s string) int {
 		v int
 		n int
 	}{
-		{"M", 1000, 3}, {"CM", 900, 1}, {"D", 500, 1}, {"CD", 400, 1}, {"C", 100, 3}, {"XC", 90, 1}, {"L", 50, 1},
-		{"XL", 40, 1}, {"X", 10, 3}, {"IX", 9, 1}, {"V", 5, 1}, {"IV", 4, 1}, {"I", 1, 3},
+		{"M", 1000, 3},
+		{"CM", 900, 1},
+		{"D", 500, 1},
+		{"CD", 400, 1},
+		{"C", 100, 3},
+		{"XC", 90, 1},
+		{"L", 50, 1},
+		{"XL", 40, 1},
+		{"X", 10, 3},
+		{"IX", 9, 1},
+		{"V", 5, 1},
+		{"IV", 4, 1},
+		{"I", 1, 3},
 	} {
 		for n := 0; n < p.n && strings.HasPrefix(rest, p.s); n++ {
 			rest, total = rest[len(p.s):], total+p.v

@@ -28,7 +28,8 @@ type border struct {
 // longestSpan is how many bytes a link, tag or formula may have; a longer one is taken as plain text.
 const longestSpan = 300
 
-// scan walks over text that starts at a chunk's start and collects borders. It stops where what follows is not known yet.
+// scan walks over text that starts at a chunk's start and collects borders. It stops where what follows
+// is not known yet.
 type scan struct {
 	text    string
 	final   bool
@@ -178,7 +179,7 @@ func (s *scan) pause() {
 	case gap == len(rest) && !s.final:
 		s.stopped = true
 	case gap == 0 || gap == len(rest):
-	case rest[gap] == '\n', strings.HasPrefix(rest[gap:], "»"), strings.ContainsRune(",.;:!?)…", firstRune(rest[gap:])):
+	case strings.ContainsRune("\n»,.;:!?)…", firstRune(rest[gap:])):
 	default:
 		s.i += gap
 		s.length++
@@ -239,7 +240,8 @@ func heardSpan(src string) int {
 	return n
 }
 
-// weightOf returns what a character adds to the length: digits are several letters once said, markup is nothing.
+// weightOf returns what a character adds to the length: digits are several letters once said, markup is
+// nothing.
 func weightOf(c rune) int {
 	switch {
 	case c >= '0' && c <= '9':

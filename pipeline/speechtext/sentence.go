@@ -9,8 +9,8 @@ import (
 // unknown says that what follows has not come yet.
 const unknown = -1
 
-// endOf judges the marks text[from:to] (. ! ? …). It returns what kind of border stands behind them and where the next
-// word starts; next is unknown while that word has not come.
+// endOf judges the marks text[from:to] (. ! ? …). It returns what kind of border stands behind them and
+// where the next word starts; next is unknown while that word has not come.
 func endOf(text string, from, to int, midLine bool) (r rank, next int) {
 	after := skipClosers(text, to)
 	if after == len(text) {
@@ -31,14 +31,17 @@ func endOf(text string, from, to int, midLine bool) (r rank, next int) {
 	if unicode.IsLower(follow) && !strings.Contains(text[after:next], "\n") {
 		return lowerFollows(text[to:after], marks), next
 	}
+	if marks == "." && strings.HasSuffix(text[:from], "art") && len(opened) < 2 { // "art. L" of "art. L. 5"
+		return glue, unknown
+	}
 	if marks == "." && bindsDot(text, from, opened, midLine) {
 		return glue, to
 	}
 	return sentence, next
 }
 
-// lowerFollows ranks a mark that a small letter follows: "Ah ! mais non" may pause, "« Vraiment ? » demanda" may not, and a
-// dot there belongs to an abbreviation.
+// lowerFollows ranks a mark that a small letter follows: "Ah ! mais non" may pause, "« Vraiment ? »
+// demanda" may not, and a dot there belongs to an abbreviation.
 func lowerFollows(closers, marks string) rank {
 	if marks == "." || strings.Trim(closers, "*_~") != "" {
 		return glue
@@ -46,7 +49,8 @@ func lowerFollows(closers, marks string) rank {
 	return clause
 }
 
-// skipClosers moves past quotes, brackets and emphasis that close what the marks end; French quotes stand behind a space.
+// skipClosers moves past quotes, brackets and emphasis that close what the marks end; French quotes stand
+// behind a space.
 func skipClosers(text string, at int) int {
 	for at < len(text) {
 		rest := text[at:]
@@ -89,7 +93,7 @@ func bindsDot(text string, i int, follow string, midLine bool) bool {
 		case aName:
 			return true
 		case aNumber, afterDay:
-			return isDigit(firstRune(follow))
+			return isDigit(firstRune(follow)) || a.spoken == "article" && isLawLetter(follow)
 		case aPlace:
 			return unicode.IsUpper(firstRune(follow)) || isLinkWord(wordAt(follow))
 		default:
@@ -99,8 +103,8 @@ func bindsDot(text string, i int, follow string, midLine bool) bool {
 	return false
 }
 
-// bindsInitial judges a single letter before a dot: "J. Dupont", "J.-P. Martin", "p. 12" bind; "A.D.N.", "J.-C." and
-// "l'option B." may end a sentence.
+// bindsInitial judges a single letter before a dot: "J. Dupont", "J.-P. Martin", "p. 12" bind; "A.D.N.",
+// "J.-C." and "l'option B." may end a sentence.
 func bindsInitial(lead, w, follow string) bool {
 	switch {
 	case strings.HasSuffix(lead, "J.-") && w == "C":
@@ -115,22 +119,27 @@ func bindsInitial(lead, w, follow string) bool {
 		return false
 	}
 	if unicode.IsLower(firstRune(w)) {
-		return isDigit(firstRune(follow)) || w != "y" && w != "a" && w != "à" && w != "x"
+		return !strings.HasSuffix(lead, "/") && (isDigit(firstRune(follow)) || strings.Contains("prtv", w))
 	}
 	before := strings.ToLower(trimmed[len(trimmed)-lastLetterRun(trimmed):])
 	if w == "M" {
 		return true
 	}
-	return lastRune(lead) != '\'' && lastRune(lead) != '’' && (!labelNouns[before] || before == "de" || before == "et" || before == "à")
+	if c := lastRune(lead); c == '\'' || c == '’' {
+		return false
+	}
+	return !labelNouns[before] || before == "de" || before == "et" || before == "à"
 }
 
-// listNumber tells that the digits behind head number a list entry: they start a line or follow a colon or a sentence.
+// listNumber tells that the digits behind head number a list entry: they start a line or follow a colon
+// or a sentence.
 func listNumber(head string, midLine bool) bool {
 	trimmed := strings.TrimRight(head, " \t*_>\u00a0")
 	if trimmed == "" {
 		return !midLine
 	}
-	return strings.ContainsRune("\n:;.!?", lastRune(trimmed)) && len(trimmed) < len(head) || lastRune(trimmed) == '\n'
+	last := lastRune(trimmed)
+	return last == '\n' || strings.ContainsRune(":;.!?", last) && len(trimmed) < len(head)
 }
 
 func trailingDigits(s string) int {

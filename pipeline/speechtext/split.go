@@ -13,7 +13,8 @@ type Chunk struct {
 	Spoken string // what the voice says; empty when nothing of it is spoken (code, an image, a rule)
 }
 
-// Options says how to cut. Lengths are in characters as heard: markup counts nothing, a digit counts as several.
+// Options says how to cut. Lengths are in characters as heard: markup counts nothing, a digit counts as
+// several.
 type Options struct {
 	Language string // ISO 639-1; empty means French
 	FirstMin int    // the first chunk may end at a comma from here on; 0 means 12
@@ -22,8 +23,8 @@ type Options struct {
 	Max      int    // no chunk is longer than about this; 0 means 150
 }
 
-// Growth of chunks: while one is heard the next is made, so it may be longer, but not by more than a synthesizer at half
-// of real time can keep up with.
+// Growth of chunks: while one is heard the next is made, so it may be longer, but not by more than a
+// synthesizer at half of real time can keep up with.
 const (
 	growth    = 1.75 // how much longer than the last a chunk may be
 	stretch   = 1.4  // and how much longer still before a sentence is cut between two words
@@ -31,8 +32,9 @@ const (
 	maxHeld   = 4096 // bytes that are held back at most: nothing readable is that long without a border
 )
 
-// Splitter cuts a stream of text into chunks. It looks at the stream byte by byte, so that its chunks depend on the text
-// alone and never on how the stream was cut into tokens. It is not safe for concurrent use.
+// Splitter cuts a stream of text into chunks. It looks at the stream byte by byte, so that its chunks
+// depend on the text alone and never on how the stream was cut into tokens. It is not safe for concurrent
+// use.
 type Splitter struct {
 	opt     Options
 	buf     []byte
@@ -56,8 +58,8 @@ func New(opt Options) *Splitter {
 	return &Splitter{opt: opt}
 }
 
-// Push takes the next piece of the stream, which may end anywhere, even inside a character, and returns the chunks that
-// are certain now.
+// Push takes the next piece of the stream, which may end anywhere, even inside a character, and returns
+// the chunks that are certain now.
 func (s *Splitter) Push(delta string) []Chunk {
 	var chunks []Chunk
 	for i := range len(delta) {
@@ -90,7 +92,8 @@ func (s *Splitter) Flush() []Chunk {
 	return chunks
 }
 
-// decides tells whether the last byte can settle anything: a line's end, the first character of a word, too much held.
+// decides tells whether the last byte can settle anything: a line's end, the first character of a word,
+// too much held.
 func (s *Splitter) decides() bool {
 	n := len(s.buf)
 	if n >= maxHeld || s.buf[n-1] == '\n' {
@@ -111,6 +114,9 @@ func (s *Splitter) take(n int) Chunk {
 	c := Chunk{Source: src}
 	if !s.inCode(src) {
 		c.Spoken = Verbalize(plain(src, s.midLine), s.opt.Language)
+	}
+	if strings.HasSuffix(strings.TrimRight(src, " "), ")") && isLetter(lastRune(c.Spoken)) && len(s.buf) > 0 {
+		c.Spoken += ","
 	}
 	if !hasWord(c.Spoken) {
 		c.Spoken = ""
@@ -140,7 +146,8 @@ func (s *Splitter) inCode(src string) bool {
 	return code
 }
 
-// cut returns how many bytes of buf make the next chunk; 0 if that is not certain yet. final says that nothing follows.
+// cut returns how many bytes of buf make the next chunk; 0 if that is not certain yet. final says that
+// nothing follows.
 func (s *Splitter) cut(final bool) int {
 	if s.fence != "" {
 		return s.cutCode(0, final)
@@ -214,69 +221,6 @@ func (s *Splitter) cutCode(from int, final bool) int {
 			return i + 1
 		}
 		return s.bounded(0)
-	}
-	return 0
-}
-
-// choose picks a border by the rules for the first chunk or a later one.
-func (s *Splitter) choose(borders []border, length int, final bool) int {
-	if len(borders) == 0 {
-		return 0
-	}
-	end := borders[len(borders)-1]
-	least, most := s.opt.Min, s.opt.Max
-	hard := most
-	if s.last == 0 {
-		least, hard = s.opt.FirstMin, s.opt.FirstMax
-	} else {
-		most = min(max(int(growth*float64(s.last)), leastNext), most)
-		hard = min(int(stretch*float64(most)), hard)
-	}
-	for _, b := range borders {
-		switch {
-		case b.length > hard:
-		case b.rank == forced && (b.length > 0 || b.pos == end.pos):
-			return b.pos
-		case b.rank == sentence && (b.length >= least || s.last == 0 && b.length > 0):
-			return b.pos
-		case b.rank == clause && s.last == 0 && b.length >= least:
-			return b.pos
-		}
-	}
-	if final && end.rank == forced && end.length <= hard {
-		return end.pos
-	}
-	if length <= hard {
-		return 0
-	}
-	return overlong(borders, least, hard)
-}
-
-// overlong picks where to cut text that has grown past hard: a sentence's end, else the last clause border, else the best
-// place between two words.
-func overlong(borders []border, least, hard int) int {
-	var found [forced + 1]int
-	for _, b := range borders {
-		if b.length > hard || b.pos == 0 || b.length == 0 {
-			continue
-		}
-		if b.rank == clause && b.length < least || b.rank <= phrase && b.length < hard/2 {
-			continue
-		}
-		found[b.rank] = b.pos
-	}
-	for _, r := range [...]rank{clause, sentence, forced, phrase, word} {
-		if found[r] > 0 {
-			return found[r]
-		}
-	}
-	for _, b := range borders { // nothing good before: the next that is not bad
-		if b.length > hard && b.rank > glue {
-			return b.pos
-		}
-	}
-	if last := borders[len(borders)-1]; last.length > 3*hard {
-		return last.pos
 	}
 	return 0
 }

@@ -64,6 +64,9 @@ func (r *reader) joint(c rune, after string) {
 	prev, next := r.before(), firstRune(after)
 	switch {
 	case isLetter(prev) && isLetter(next):
+		if c == '-' && isSpelled(r.src[:r.pos]) { // USB-C
+			c = ' '
+		}
 		r.out.WriteRune(c)
 	case c == '\'' && isLetter(prev) && isDigit(next):
 		r.out.WriteRune(c)
@@ -73,6 +76,8 @@ func (r *reader) joint(c rune, after string) {
 		} else {
 			r.out.WriteByte(',')
 		}
+	case c == '-' && isDigit(prev) && isDigit(next) && lawArticle(r.src[:r.pos]):
+		r.out.WriteString(" tiret ")
 	case c == '-' && isDigit(prev) && isDigit(next) && r.formula():
 		r.out.WriteString(" moins ")
 	default:
@@ -81,18 +86,38 @@ func (r *reader) joint(c rune, after string) {
 	r.pos++
 }
 
+// lawArticle tells that the text ends with the number of a French article of law: "L. 121".
+func lawArticle(s string) bool {
+	s = strings.TrimRight(s, "0123456789-")
+	s = strings.TrimRight(s, " .")
+	return s != "" && strings.Contains("LRD", s[len(s)-1:]) && lastLetterRun(s) == 1
+}
+
 // formula tells that the text holds an equation, where a dash is a minus.
 func (r *reader) formula() bool { return strings.Contains(r.src, "=") }
 
 // bracket turns brackets into pauses, and drops the "(s)" of a plural.
 func (r *reader) bracket(after string) {
-	if r.rest()[0] == '(' && isLetter(r.before()) {
-		if n := letterRun(after); n > 0 && n <= 4 && strings.HasPrefix(after[n:], ")") {
+	if r.rest()[0] == '(' && len(r.writtenBefore()) > 1 && isLetter(r.before()) {
+		if n := letterRun(after); pluralMark(after[:n]) && strings.HasPrefix(after[n:], ")") {
 			r.pos += n + 2
 			return
 		}
 	}
+	if strings.TrimLeft(after, " )]") == "" {
+		r.say("", 1)
+		return
+	}
 	r.say(",", 1)
+}
+
+// pluralMark tells the endings that are written in brackets behind a word and not said: "le(s) invité(e)s".
+func pluralMark(s string) bool {
+	switch s {
+	case "s", "e", "es", "ne", "x", "nt", "ve", "se", "le", "te", "trice", "euse":
+		return true
+	}
+	return false
 }
 
 // slash reads "et/ou" as "et ou", other alternatives as a pause, a path with its slashes.
@@ -102,8 +127,10 @@ func (r *reader) slash(after string) {
 	switch {
 	case isDigit(prev) && isDigit(next):
 		r.say("sur", 1)
-	case before == "et" || before == "TCP":
+	case before == "et":
 		r.say("", 1)
+	case isPeriod(wordAt(after)) && isLetter(prev):
+		r.say("par", 1)
 	case isLetter(prev) && isLetter(next):
 		r.say(",", 1)
 	case (prev == ' ' || prev == utf8.RuneError) && isLetter(next):
@@ -114,6 +141,15 @@ func (r *reader) slash(after string) {
 	default:
 		r.say("", 1)
 	}
+}
+
+// isPeriod tells the nouns that something happens so often per: "3 fois/jour".
+func isPeriod(w string) bool {
+	switch w {
+	case "jour", "mois", "an", "semaine", "heure", "nuit", "personne", "minute", "seconde":
+		return true
+	}
+	return false
 }
 
 // power reads x² and 10^3.
@@ -151,106 +187,3 @@ func (r *reader) power(c rune, after string) {
 }
 
 func startsWithLetter(s string) bool { return unicode.IsLetter(firstRune(s)) }
-
-// symbolName returns the word for a symbol, or nothing.
-func (r *reader) symbolName(c rune, after string) string {
-	next := firstRune(strings.TrimLeft(after, " "))
-	prev := lastRune(strings.TrimRight(r.src[:r.pos], " "))
-	between := isWord(prev) || prev == ')'
-	switch c {
-	case '*', '×':
-		if between && (isDigit(next) && isDigit(prev) || c == '×') {
-			return "fois"
-		}
-	case '+':
-		if between || isDigit(next) {
-			return "plus"
-		}
-		if prev == '+' && isWord(lastRune(strings.TrimRight(r.src[:r.pos], "+"))) { // C++
-			return "plus"
-		}
-	case '<':
-		if between && isWord(next) {
-			return "inférieur à"
-		}
-	case '>':
-		if between && isWord(next) {
-			return "supérieur à"
-		}
-	case '#':
-		return hashName(isLetter(r.before()), after)
-	case '~', '≈':
-		if isDigit(next) {
-			return "environ"
-		}
-	case '→', '⇒':
-		return ","
-	case '−':
-		if isWord(next) {
-			return "moins"
-		}
-	case '€', '$', '£', '¥':
-		return r.moneyName(string(c))
-	case '\\', '{', '}', '_', '`':
-		return ""
-	}
-	return plainSymbol(c)
-}
-
-func hashName(letterBefore bool, after string) string {
-	switch {
-	case letterBefore:
-		return "dièse"
-	case after != "" && isDigit(rune(after[0])):
-		return "numéro"
-	case startsWithLetter(after):
-		return "dièse"
-	}
-	return ""
-}
-
-// moneyName reads a currency sign behind a word: "15 millions €".
-func (r *reader) moneyName(sym string) string {
-	c := currencies[sym]
-	switch w := r.wordBefore(); {
-	case strings.HasPrefix(w, "million"), strings.HasPrefix(w, "milliard"):
-		return strings.TrimSpace(c.of())
-	}
-	return c.many
-}
-
-func plainSymbol(c rune) string {
-	switch c {
-	case '&':
-		return "et"
-	case '@':
-		return "arobase"
-	case '%':
-		return "pour cent"
-	case '‰':
-		return "pour mille"
-	case '°':
-		return "degrés"
-	case '§':
-		return "paragraphe"
-	case '=':
-		return "égale"
-	case '÷':
-		return "divisé par"
-	case '±':
-		return "plus ou moins"
-	case '≠':
-		return "différent de"
-	case '≤':
-		return "inférieur ou égal à"
-	case '≥':
-		return "supérieur ou égal à"
-	case '√':
-		return "racine de"
-	case '∞':
-		return "l'infini"
-	case 'µ':
-		return "micro"
-	}
-	return ""
-}

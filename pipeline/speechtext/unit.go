@@ -23,12 +23,14 @@ func masc(one string) unit { return unit{one: one, many: one + "s"} }
 func fem(one string) unit { return unit{one: one, many: one + "s", feminine: true} }
 
 // units maps the symbols of measures to their names.
-var units = map[string]unit{ //nolint:gochecknoglobals // a table that nobody writes to
+var units = map[string]unit{ //nolint:gochecknoglobals // read-only
 	"km": masc("kilomètre"), "hm": masc("hectomètre"), "m": masc("mètre"), "dm": masc("décimètre"),
 	"cm": masc("centimètre"), "mm": masc("millimètre"), "µm": masc("micromètre"), "μm": masc("micromètre"),
 	"nm":  masc("nanomètre"),
-	"km²": {one: "kilomètre carré", many: "kilomètres carrés"}, "m²": {one: "mètre carré", many: "mètres carrés"},
-	"km2": {one: "kilomètre carré", many: "kilomètres carrés"}, "m2": {one: "mètre carré", many: "mètres carrés"},
+	"km²": {one: "kilomètre carré", many: "kilomètres carrés"},
+	"m²":  {one: "mètre carré", many: "mètres carrés"},
+	"km2": {one: "kilomètre carré", many: "kilomètres carrés"},
+	"m2":  {one: "mètre carré", many: "mètres carrés"},
 	"cm²": {one: "centimètre carré", many: "centimètres carrés"},
 	"cm2": {one: "centimètre carré", many: "centimètres carrés"},
 	"mm²": {one: "millimètre carré", many: "millimètres carrés"},
@@ -36,34 +38,43 @@ var units = map[string]unit{ //nolint:gochecknoglobals // a table that nobody wr
 	"cm³": {one: "centimètre cube", many: "centimètres cubes"},
 	"cm3": {one: "centimètre cube", many: "centimètres cubes"},
 	"dm³": {one: "décimètre cube", many: "décimètres cubes"},
-	"ha":  masc("hectare"), "t": fem("tonne"), "kg": masc("kilogramme"), "g": masc("gramme"), "mg": masc("milligramme"),
+	"ha":  masc("hectare"), "t": fem("tonne"), "kg": masc("kilogramme"), "g": masc("gramme"),
+	"mg": masc("milligramme"),
 	"µg": masc("microgramme"), "μg": masc("microgramme"), "lb": fem("livre"), "oz": fem("once"),
-	"l": masc("litre"), "L": masc("litre"), "dl": masc("décilitre"), "dL": masc("décilitre"), "hl": masc("hectolitre"),
+	"l": masc("litre"), "L": masc("litre"), "dl": masc("décilitre"), "dL": masc("décilitre"),
+	"hl": masc("hectolitre"),
 	"cl": masc("centilitre"), "cL": masc("centilitre"), "ml": masc("millilitre"), "mL": masc("millilitre"),
 	"h": fem("heure"), "min": fem("minute"), "mn": fem("minute"), "s": fem("seconde"), "sec": fem("seconde"),
 	"ms": fem("milliseconde"), "µs": fem("microseconde"), "μs": fem("microseconde"), "ns": fem("nanoseconde"),
 	"j": masc("jour"), "°": masc("degré"), "°C": {one: "degré Celsius", many: "degrés Celsius"},
 	"°F": {one: "degré Fahrenheit", many: "degrés Fahrenheit"}, "K": masc("kelvin"),
-	"W": masc("watt"), "kW": masc("kilowatt"), "MW": masc("mégawatt"), "GW": masc("gigawatt"), "TWh": masc("térawattheure"),
-	"Wh": masc("wattheure"), "kWh": masc("kilowattheure"), "MWh": masc("mégawattheure"), "GWh": masc("gigawattheure"),
-	"V": masc("volt"), "kV": masc("kilovolt"), "mV": masc("millivolt"), "A": masc("ampère"), "mA": masc("milliampère"),
+	"W": masc("watt"), "kW": masc("kilowatt"), "MW": masc("mégawatt"), "GW": masc("gigawatt"),
+	"TWh": masc("térawattheure"),
+	"Wh":  masc("wattheure"), "kWh": masc("kilowattheure"), "MWh": masc("mégawattheure"),
+	"GWh": masc("gigawattheure"),
+	"V":   masc("volt"), "kV": masc("kilovolt"), "mV": masc("millivolt"), "A": masc("ampère"),
+	"mA":  masc("milliampère"),
 	"mAh": {one: "milliampère-heure", many: "milliampères-heures"},
 	"Ω":   masc("ohm"), "kΩ": masc("kilo-ohm"), "J": masc("joule"), "kJ": masc("kilojoule"), "N": masc("newton"),
 	"cal": fem("calorie"), "kcal": fem("kilocalorie"), "ch": {one: "cheval", many: "chevaux"},
 	"Hz": {one: "hertz", many: "hertz"}, "kHz": {one: "kilohertz", many: "kilohertz"},
 	"MHz": {one: "mégahertz", many: "mégahertz"}, "GHz": {one: "gigahertz", many: "gigahertz"},
 	"dB": masc("décibel"), "Pa": masc("pascal"), "hPa": masc("hectopascal"), "kPa": masc("kilopascal"),
-	"MPa": masc("mégapascal"), "bar": masc("bar"), "bars": masc("bar"), "mbar": masc("millibar"), "ppm": {one: "partie par million", many: "parties par million", feminine: true},
-	"o": masc("octet"), "ko": masc("kilooctet"), "Ko": masc("kilooctet"), "Mo": masc("mégaoctet"), "Go": masc("gigaoctet"),
+	"MPa": masc("mégapascal"), "bar": masc("bar"), "bars": masc("bar"), "mbar": masc("millibar"),
+	"ppm": {one: "partie par million", many: "parties par million", feminine: true},
+	"o":   masc("octet"), "ko": masc("kilooctet"), "Ko": masc("kilooctet"), "Mo": masc("mégaoctet"),
+	"Go": masc("gigaoctet"),
 	"To": masc("téraoctet"), "Po": masc("pétaoctet"), "KB": masc("kilooctet"), "kB": masc("kilooctet"),
 	"MB": masc("mégaoctet"), "GB": masc("gigaoctet"), "TB": masc("téraoctet"),
 	"Mio": masc("mébioctet"), "Gio": masc("gibioctet"), "Kio": masc("kibioctet"),
-	"bit": masc("bit"), "bits": masc("bit"), "kbit": masc("kilobit"), "Mbit": masc("mégabit"), "Gbit": masc("gigabit"),
-	"kb": masc("kilobit"), "Mb": masc("mégabit"), "Gb": masc("gigabit"),
+	"bit": masc("bit"), "bits": masc("bit"), "kbit": masc("kilobit"), "Mbit": masc("mégabit"),
+	"Gbit": masc("gigabit"),
+	"kb":   masc("kilobit"), "Mb": masc("mégabit"), "Gb": masc("gigabit"),
 	"kbps": {one: "kilobit par seconde", many: "kilobits par seconde"},
 	"Mbps": {one: "mégabit par seconde", many: "mégabits par seconde"},
 	"Gbps": {one: "gigabit par seconde", many: "gigabits par seconde"},
-	"px":   masc("pixel"), "Mpx": masc("mégapixel"), "tr": masc("tour"), "hab": masc("habitant"), "pts": masc("point"), "pt": masc("point"),
+	"px":   masc("pixel"), "Mpx": masc("mégapixel"), "tr": masc("tour"), "hab": masc("habitant"),
+	"pts": masc("point"), "pt": masc("point"),
 	"càs": {one: "cuillère à soupe", many: "cuillères à soupe", feminine: true},
 	"càc": {one: "cuillère à café", many: "cuillères à café", feminine: true},
 	"cs":  {one: "cuillère à soupe", many: "cuillères à soupe", feminine: true},
@@ -71,9 +82,18 @@ var units = map[string]unit{ //nolint:gochecknoglobals // a table that nobody wr
 }
 
 // spoonForms are the spoon measures of French recipes that hold spaces.
-var spoonForms = []struct{ written, sym string }{ //nolint:gochecknoglobals // a table that nobody writes to
-	{"c. à soupe", "càs"}, {"c. à café", "càc"}, {"c. à s.", "càs"}, {"c. à c.", "càc"}, {"c.à.s.", "càs"},
-	{"c.à.c.", "càc"}, {"c.à.s", "càs"}, {"c.à.c", "càc"}, {"c à s", "càs"}, {"c à c", "càc"}, {"cuil. à soupe", "càs"},
+var spoonForms = []struct{ written, sym string }{ //nolint:gochecknoglobals // read-only
+	{"c. à soupe", "càs"},
+	{"c. à café", "càc"},
+	{"c. à s.", "càs"},
+	{"c. à c.", "càc"},
+	{"c.à.s.", "càs"},
+	{"c.à.c.", "càc"},
+	{"c.à.s", "càs"},
+	{"c.à.c", "càc"},
+	{"c à s", "càs"},
+	{"c à c", "càc"},
+	{"cuil. à soupe", "càs"},
 	{"cuil. à café", "càc"},
 }
 
@@ -121,5 +141,7 @@ func unitEnds(after string) bool {
 	}
 	return c != '-' || len(after) < 2 || !isLetter(firstRune(after[1:]))
 }
+
+func startsUpper(s string) bool { return unicode.IsUpper(firstRune(s)) }
 
 func startsLower(s string) bool { return unicode.IsLower(firstRune(s)) }

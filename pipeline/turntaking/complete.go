@@ -2,9 +2,9 @@ package turntaking
 
 import "strings"
 
-// Complete judges whether a transcript so far is a finished French sentence: from 0 (surely goes on: "je voudrais un") to
-// 1 (surely done: "merci beaucoup"). About 0.5 means that the words do not tell. It looks at the last words only; the
-// caller weighs it against silence and the sound.
+// Complete judges whether a transcript so far is a finished French sentence: from 0 (surely goes on: "je
+// voudrais un") to 1 (surely done: "merci beaucoup"). About 0.5 means that the words do not tell. It
+// looks at the last words only; the caller weighs it against silence and the sound.
 func Complete(text string) float64 {
 	words := normalize(text)
 	if len(words) == 0 {
@@ -96,25 +96,32 @@ func words(list string) map[string]bool {
 	return m
 }
 
+//nolint:gochecknoglobals,misspell // read-only French
 var (
 	// leaners need a word after them: articles, prepositions, conjunctions, clitics, auxiliaries.
-	leaners = words(`le la les un une des du de au aux à en dans sur sous par pour avec sans chez vers entre contre depuis
- pendant selon malgré dès jusqu jusque et ou mais donc or ni car que qui dont si comme quand lorsque puisque parce afin
- ce cet cette ces mon ma mes ton ta tes son sa ses notre nos votre vos leur leurs quel quelle quels quelles chaque
- quelques plusieurs je tu il ils on ne se me te y très trop aussi est sont es suis sommes êtes était
- étaient sera serait ai as a ont avait avaient aurai aura aurait vais vas va vont veux veut voudrais voudrait peux peut
- pourrais pourrait dois doit devrais faut fais fait-il puis ensuite alors soit genre style mille cent
- monsieur madame docteur numéro rue avenue entre environ presque surtout`)  //nolint:gochecknoglobals // a table that nobody writes to
+	leaners = words(`
+ le la les un une des du de au aux à en dans sur sous par pour avec sans chez vers entre contre
+ depuis pendant selon malgré dès jusqu jusque et ou mais donc or ni car que qui dont si comme quand
+ lorsque puisque parce afin ce cet cette ces mon ma mes ton ta tes son sa ses notre nos votre vos
+ leur leurs quel quelle quels quelles chaque quelques plusieurs je tu il ils on ne se me te y très
+ trop aussi est sont es suis sommes êtes était étaient sera serait ai as a ont avait avaient aurai
+ aura aurait vais vas va vont veux veut voudrais voudrait peux peut pourrais pourrait dois doit
+ devrais faut fais fait-il puis ensuite alors soit genre style mille cent monsieur madame docteur
+ numéro rue avenue entre environ presque surtout`)
 
-	fillers = words(`euh heu hum hmm ben bah enfin bref eh`) //nolint:gochecknoglobals // a table that nobody writes to
+	fillers = words(`
+ euh heu hum hmm ben bah enfin bref eh`)
 
-	answers = words(`oui non ouais si merci bonjour bonsoir salut allô stop d'accord ok okay parfait super exactement voilà
- demain hier aujourd'hui maintenant ici là jamais toujours rien tout bien mal beaucoup vite moi toi lui elle nous vous
- eux ça cela ceci revoir bientôt matin soir midi minuit`)  //nolint:gochecknoglobals // a table that nobody writes to
+	answers = words(`
+ oui non ouais si merci bonjour bonsoir salut allô stop d'accord ok okay parfait super exactement
+ voilà demain hier aujourd'hui maintenant ici là jamais toujours rien tout bien mal beaucoup vite
+ moi toi lui elle nous vous eux ça cela ceci revoir bientôt matin soir midi minuit`)
 
-	pronouns = words(`je j' tu il elle on nous vous ils elles c' ça`) //nolint:gochecknoglobals // a table that nobody writes to
+	pronouns = words(`
+ je j' tu il elle on nous vous ils elles c' ça`)
 
-	questionWords = words(`qui que qu' quoi où quand comment pourquoi combien quel quelle quels quelles est-ce`) //nolint:gochecknoglobals // a table that nobody writes to
+	questionWords = words(`
+ qui que qu' quoi où quand comment pourquoi combien quel quelle quels quelles est-ce`)
 
 	// closers end a turn whatever stood before.
 	closers = phrases(`s'il te plaît
@@ -167,7 +174,7 @@ je ne crois pas
 je pense que oui
 je crois que oui
 tant pis
-peu importe`)  //nolint:gochecknoglobals // a table that nobody writes to
+peu importe`)
 
 	// openers announce more, though their last word alone would not.
 	openers = phrases(`est-ce que
@@ -230,5 +237,5 @@ où sont
 et puis
 et toi tu
 ou bien
-ou alors`)  //nolint:gochecknoglobals // a table that nobody writes to
+ou alors`)
 )

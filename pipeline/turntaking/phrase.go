@@ -1,6 +1,8 @@
 package turntaking
 
 // backchannels are what a listener says while the other talks.
+//
+//nolint:gochecknoglobals,misspell // read-only French
 var backchannels = phrases(`oui
 ouais
 ouaip
@@ -85,9 +87,11 @@ bah oui
 ben oui
 bah
 ben
-merci`) //nolint:gochecknoglobals // a table that nobody writes to
+merci`)
 
 // stopWords end the assistant's turn.
+//
+//nolint:gochecknoglobals // read-only
 var stopWords = phrases(`stop
 stoppe
 arrête
@@ -149,9 +153,11 @@ pas ça
 ce n'est pas ça
 c'est pas ça
 ce n'est pas ce que j'ai demandé
-c'est pas ce que j'ai demandé`) //nolint:gochecknoglobals // a table that nobody writes to
+c'est pas ce que j'ai demandé`)
 
 // softeners may stand around a stop phrase without changing it.
+//
+//nolint:gochecknoglobals // read-only
 var softeners = phrases(`brenda
 élise
 s'il te plaît
@@ -183,4 +189,4 @@ excuse-moi
 excusez-moi
 je t'en prie
 je vous en prie
-un peu`) //nolint:gochecknoglobals // a table that nobody writes to
+un peu`)

@@ -1,5 +1,6 @@
-// Package turntaking judges words that a person has said so far: is the sentence finished, is it only a sign of listening,
-// does it ask the assistant to be quiet. French; pure functions over text, no clock and no sound.
+// Package turntaking judges words that a person has said so far: is the sentence finished, is it only a
+// sign of listening, does it ask the assistant to be quiet. French; pure functions over text, no clock
+// and no sound.
 package turntaking
 
 import (
@@ -8,8 +9,8 @@ import (
 	"unicode"
 )
 
-// normalize returns the words of a transcript: lower case, no punctuation, one kind of apostrophe, elisions apart
-// ("l'eau" → "l'", "eau"), hyphens kept.
+// normalize returns the words of a transcript: lower case, no punctuation, one kind of apostrophe,
+// elisions apart ("l'eau" → "l'", "eau"), hyphens kept.
 func normalize(text string) []string {
 	text = strings.ToLower(strings.NewReplacer("’", "'", "ʼ", "'", "‑", "-").Replace(text))
 	text = strings.ReplaceAll(text, "'", "' ")
@@ -47,15 +48,16 @@ func keys(m map[string]bool) []string {
 	return list
 }
 
-// IsBackchannel tells that text is nothing but signs of listening, such as "oui", "d'accord" or "ah oui, ok": the person
-// does not take the turn. Text without words is none.
+// IsBackchannel tells that text is nothing but signs of listening, such as "oui", "d'accord" or "ah oui,
+// ok": the person does not take the turn. Text without words is none.
 func IsBackchannel(text string) bool {
 	words := normalize(text)
 	return len(words) > 0 && len(words) <= 6 && covered(words, backchannels)
 }
 
-// IsStop tells that text asks the assistant to be quiet: a stop phrase, alone or with politeness and the assistant's name
-// around it ("Brenda, arrête s'il te plaît"). A sentence that only holds the word ("Arrête la musique") is none.
+// IsStop tells that text asks the assistant to be quiet: a stop phrase, alone or with politeness and the
+// assistant's name around it ("Brenda, arrête s'il te plaît"). A sentence that only holds the word
+// ("Arrête la musique") is none.
 func IsStop(text string) bool {
 	words := normalize(text)
 	if len(words) == 0 || len(words) > 12 {
@@ -77,7 +79,7 @@ func IsStop(text string) bool {
 }
 
 // longestPhrase is how many normalized words a phrase of the lists has at most.
-const longestPhrase = 6
+const longestPhrase = 9
 
 // covered tells that words is a row of phrases of the set.
 func covered(words []string, set map[string]bool) bool {
