@@ -53,12 +53,12 @@ func (e *entrance) caught(rec *httpx.Recorder, r *http.Request, p any) (abort bo
 	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		return true
 	}
-	httpx.InfoOf(r).Log.ErrorContext(r.Context(), "handler panicked",
-		"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	err := fault.Wrap(fmt.Errorf("panic: %v\n%s", p, debug.Stack()), fault.Internal, "internal", "internal error")
 	if rec.Started() {
+		httpx.LogFault(r, err)
 		return true
 	}
-	httpx.Fail(rec, r, fault.New(fault.Internal, "internal", "internal error"))
+	httpx.Fail(rec, r, err)
 	return false
 }
 

@@ -63,6 +63,7 @@ type Body struct {
 	read    int64 // bytes so far
 	held    int64 // bytes of the budget
 	ended   bool
+	slow    bool // and not worth waiting for
 }
 
 // Admit reserves the room for a body of length bytes, −1 for an unknown one. It refuses one that is too large, and any
@@ -93,6 +94,7 @@ func (b *Body) reserve(n int64) error {
 func (b *Body) Read(p []byte) (int, error) {
 	now := time.Now()
 	if d := now.Sub(b.begin); d > graceTime && float64(b.read) < d.Seconds()*minRate {
+		b.slow = true
 		return 0, errSlow(nil)
 	}
 	_ = b.rc.SetReadDeadline(now.Add(b.in.Idle)) // a test's recorder has none
@@ -106,6 +108,7 @@ func (b *Body) Read(p []byte) (int, error) {
 		_ = b.rc.SetReadDeadline(time.Time{}) // or it would end the request while it is being answered
 		return n, err
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.slow = true
 		return n, errSlow(err)
 	case err != nil:
 		return n, fault.Wrap(err, fault.Invalid, "broken_body", "the body did not arrive whole")
@@ -137,7 +140,7 @@ func (b *Body) Release() {
 // while: a connection closed at once would be reset, and the client would never see the answer.
 func (b *Body) Done() {
 	b.Release()
-	if b.ended || b.expect && b.read == 0 {
+	if b.ended || b.slow || b.expect && b.read == 0 {
 		return
 	}
 	_ = b.rc.Flush() // nothing depends on it
