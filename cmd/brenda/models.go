@@ -102,8 +102,8 @@ func size(n int64) string {
 
 type modelsPullCmd struct {
 	Names []string `arg:"" optional:"" name:"name" help:"Names out of 'brenda models list'."`
-	Set   string   `enum:"default,test" default:"default" help:"Without names: default, or test (with the smaller language model)."`
-	From  string   `placeholder:"FILE" help:"Take the one model named from this file, or from a CTranslate2 folder of a Whisper model."`
+	Set   string   `enum:"default,test" default:"default" help:"Without names: default, or test (a small LLM)."`
+	From  string   `placeholder:"FILE" help:"Take the model named from this file or CTranslate2 folder."`
 	Force bool     `help:"Fetch again what is there already."`
 	Quiet bool     `short:"q" help:"Say nothing unless something fails."`
 }

@@ -144,5 +144,9 @@ func (p *lineProgress) Done() {
 	<-p.stopped
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fmt.Fprintf(p.w, "%s: fetched %s in %s\n", p.task, size(p.have), time.Since(p.began).Round(time.Second))
+	word := "fetched"
+	if p.have < p.total {
+		word = "stopped after"
+	}
+	fmt.Fprintf(p.w, "%s: %s %s in %s\n", p.task, word, size(p.have), time.Since(p.began).Round(time.Second))
 }

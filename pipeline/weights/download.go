@@ -17,7 +17,9 @@ import (
 func (w workshop) download(ctx context.Context) error {
 	want := w.source.files(w.entry)[0]
 	part := filepath.Join(w.dir, "packages", filepath.Base(filepath.FromSlash(want.Path))+".part")
-	d := &downloader{client: newClient(), url: w.source.URL, part: part, stall: w.m.stall, advance: w.progress.Advance}
+	d := &downloader{
+		client: newClient(), url: w.source.URL, part: part, stall: w.m.stall, advance: w.progress.Advance,
+	}
 	defer d.client.CloseIdleConnections()
 	w.progress.Start(w.entry.Name, want.Bytes)
 	defer w.progress.Done()
@@ -160,10 +162,11 @@ func startsAt(resp *http.Response, have int64) bool {
 
 func statusError(resp *http.Response) error {
 	err := fmt.Errorf("the server answered %s", resp.Status)
-	if c := resp.StatusCode; c >= 400 && c < 500 && c != http.StatusRequestTimeout && c != http.StatusTooManyRequests {
-		return &permanentError{err}
+	switch c := resp.StatusCode; {
+	case c == http.StatusRequestTimeout, c == http.StatusTooManyRequests, c < 400, c >= 500:
+		return err
 	}
-	return err
+	return &permanentError{err}
 }
 
 // reason returns why ctx was cancelled instead of the error that followed from it.

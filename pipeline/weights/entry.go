@@ -28,7 +28,7 @@ type Entry struct {
 	Kind        Kind     `yaml:"kind" json:"kind"`
 	Description string   `yaml:"description" json:"description"`
 	Licence     string   `yaml:"licence" json:"licence"`
-	Sets        []string `yaml:"sets" json:"sets,omitempty"`         // "default" and "test": what Pull fetches by itself
+	Sets        []string `yaml:"sets" json:"sets,omitempty"`         // what Pull fetches by itself
 	Platform    string   `yaml:"platform" json:"platform,omitempty"` // GOOS/GOARCH; empty means any
 	Files       []File   `yaml:"files" json:"files"`                 // the main file first
 	Sources     []Source `yaml:"sources" json:"sources"`             // in order of preference

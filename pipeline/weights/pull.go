@@ -104,7 +104,7 @@ func (m *Manager) pull(ctx context.Context, e Entry, opt Options, p Progress) er
 		tried = append(tried, fmt.Errorf("%s: %w", s, err))
 	}
 	return fault.Wrap(errors.Join(tried...), fault.Upstream, "model_not_fetched",
-		"%s could not be fetched; %d sources were tried", e.Name, len(tried))
+		"%s could not be fetched", e.Name)
 }
 
 // lock makes this process the only one to change an entry. The function it returns gives it back.

@@ -9,8 +9,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
-	"net/http"
+	"math/rand/v2" //nolint:depguard // a server for the tests
+	"net/http"     //nolint:depguard // a server for the tests
 	"net/http/httptest"
 	"os"
 	"path/filepath"

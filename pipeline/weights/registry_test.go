@@ -9,8 +9,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
+	"net/http"          //nolint:depguard // a server for the tests
+	"net/http/httptest" //nolint:depguard // a server for the tests
 	"os"
 	"path/filepath"
 	"strings"

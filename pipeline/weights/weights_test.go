@@ -71,7 +71,7 @@ func TestCatalogueSaysEveryMistake(t *testing.T) {
 			t.Errorf("%q is missing in: %v", want, err)
 		}
 	}
-	if _, err := parseCatalogue([]byte("entries: [{nmae: x}]")); err == nil {
+	if _, err := parseCatalogue([]byte("entries: [{title: x}]")); err == nil {
 		t.Error("a misspelt key was accepted")
 	}
 }

@@ -98,8 +98,8 @@ func (w *writer) header(s shape, tokens [][]byte) {
 	if w.format == F16 {
 		ftype = ftypeF16
 	}
-	w.ints(ggmlMagic, s.vocab, s.audioCtx, s.state, s.heads, s.encLayers, s.textCtx, s.state, s.heads, s.decLayers,
-		s.mels, ftype)
+	w.ints(ggmlMagic, s.vocab, s.audioCtx, s.state, s.heads, s.encLayers,
+		s.textCtx, s.state, s.heads, s.decLayers, s.mels, ftype)
 	w.ints(s.mels, melBins)
 	for _, f := range melFilters(s.mels) {
 		w.ints(int(int32(math.Float32bits(f))))

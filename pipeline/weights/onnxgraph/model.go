@@ -59,6 +59,7 @@ func fields(msg []byte, visit func(field) error) error {
 			f.data, _ = protowire.ConsumeBytes(msg[n:])
 		case protowire.VarintType:
 			f.value, _ = protowire.ConsumeVarint(msg[n:])
+		default: // fixed-size numbers and groups are only passed on
 		}
 		if err := visit(f); err != nil {
 			return err
@@ -80,7 +81,7 @@ type node struct {
 func parseNode(f field) (node, error) {
 	n := node{whole: f.whole, attrs: map[string][]byte{}}
 	err := fields(f.data, func(f field) error {
-		switch f.num {
+		switch int(f.num) {
 		case nodeInput:
 			n.inputs = append(n.inputs, string(f.data))
 		case nodeOutput:
@@ -102,7 +103,7 @@ func parseNode(f field) (node, error) {
 func (n *node) addAttr(msg []byte) error {
 	var name string
 	err := fields(msg, func(f field) error {
-		switch f.num {
+		switch int(f.num) {
 		case attrName:
 			name = string(f.data)
 		case attrGraph, attrGraphs:

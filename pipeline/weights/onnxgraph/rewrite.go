@@ -75,7 +75,7 @@ type rewriter struct {
 
 func (r *rewriter) scan(graph []byte) error {
 	return fields(graph, func(f field) error {
-		switch f.num {
+		switch int(f.num) {
 		case graphNode:
 			n, err := parseNode(f)
 			r.nodes = append(r.nodes, n)
@@ -270,7 +270,7 @@ func (r *rewriter) write(model, graph []byte) ([]byte, error) {
 	out := make(message, 0, len(graph))
 	done := false
 	err := fields(graph, func(f field) error {
-		switch f.num {
+		switch int(f.num) {
 		case graphNode:
 			if !done {
 				for _, n := range r.fresh {
@@ -298,7 +298,7 @@ func (r *rewriter) write(model, graph []byte) ([]byte, error) {
 	}
 	whole := make(message, 0, len(out)+1024)
 	err = fields(model, func(f field) error {
-		switch f.num {
+		switch int(f.num) {
 		case modelGraph:
 			whole.bytes(modelGraph, out)
 			return nil
