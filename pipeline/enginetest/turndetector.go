@@ -10,8 +10,8 @@ import (
 	"brenda/pipeline"
 )
 
-// TurnDetector checks that an engine keeps the promises of [pipeline.TurnDetector]. It runs over the fakes and over
-// the real engines.
+// TurnDetector checks that an engine keeps the promises of [pipeline.TurnDetector]. It runs over the fakes
+// and over the real engines.
 func TurnDetector(t *testing.T, d pipeline.TurnDetector) {
 	t.Helper()
 	sounds := turnSounds()

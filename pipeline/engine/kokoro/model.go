@@ -42,7 +42,8 @@ func open(library, dir string, threads int) (*model, error) {
 		return nil, err
 	}
 	path := graph(dir, cpu.X86.HasAVX512VNNI || cpu.X86.HasAVXVNNI)
-	s, err := ort.Open(path, []string{"tokens", "style", "speed"}, []string{"audio"}, ort.Options{Threads: threads})
+	inputs, outputs := []string{"tokens", "style", "speed"}, []string{"audio"}
+	s, err := ort.Open(path, inputs, outputs, ort.Options{Threads: threads})
 	if err != nil {
 		return nil, err
 	}

@@ -278,3 +278,13 @@ func BenchmarkONNXRuntime(b *testing.B) {
 		})
 	}
 }
+
+func TestConformance(t *testing.T) {
+	for _, r := range enginetest.Speech(t, "fr") {
+		if r.Seconds > 3 {
+			enginetest.VAD(t, engine(t), r.Clip(t).PCM)
+			return
+		}
+	}
+	t.Fatal("no recording of three seconds")
+}
