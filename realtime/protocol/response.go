@@ -68,7 +68,8 @@ type ResponseConfig struct {
 func (s Session) Response(p ResponsePatch) (ResponseConfig, error) {
 	c := ResponseConfig{
 		Modality: s.Modality, Instructions: s.Instructions, Output: s.Output,
-		Tools: s.Tools, ToolChoice: s.ToolChoice, MaxOutputTokens: s.MaxOutputTokens, Temperature: s.Temperature, Metadata: p.Metadata,
+		Tools: s.Tools, ToolChoice: s.ToolChoice, MaxOutputTokens: s.MaxOutputTokens,
+		Temperature: s.Temperature, Metadata: p.Metadata,
 		Input: p.Input.Value, HasInput: p.Input.Set && !p.Input.Null, OutOfBand: p.Conversation.Value == "none",
 	}
 	if m, ok := p.Modality.Get(); ok {
