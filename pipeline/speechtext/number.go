@@ -78,7 +78,9 @@ func below100(n int, ends bool) string {
 		tens, unit = tens-1, unit+10
 	}
 	name := [...]string{
-		2: "vingt", 3: "trente", 4: "quarante", 5: "cinquante", 6: "soixante", 8: "quatre-vingt", //nolint:misspell // French
+		2: "vingt", 3: "trente",
+		4: "quarante", //nolint:misspell // French
+		5: "cinquante", 6: "soixante", 8: "quatre-vingt",
 	}[tens]
 	switch {
 	case unit == 0 && tens == 8 && ends:

@@ -33,7 +33,7 @@ func generate(rng *rand.Rand, parts []string) string {
 }
 
 func TestVerbalizeGenerated(t *testing.T) {
-	parts := append(strings.Fields(pieces), "1 234", "+33 6 12 34 56 78", "c. à s.", "\xff", "\n\n", "J.-C.")
+	parts := append(strings.Fields(pieces), "1 234", "+33 6 12 34 56 78", "c. à s.", "\xff", "\n\n", "J.-C.", "\u2002", "\u0085", "\v")
 	rng := rand.New(rand.NewPCG(1, 2))
 	bad := 0
 	for range rounds(t, 8000) {
@@ -58,7 +58,7 @@ func rounds(t *testing.T, n int) int {
 }
 
 func TestSplitterGenerated(t *testing.T) {
-	parts := append(strings.Fields(pieces), "\n\n", "\n- ", "\n1. ", "\n| a | b |\n", "\n```\n", "une phrase", "et puis", "\xc3")
+	parts := append(strings.Fields(pieces), "\n\n", "\n- ", "\n1. ", "\n| a | b |\n", "\n```\n", "une phrase", "et puis", "\xc3", "\u2002", "\u2028", "\u0085", "\v")
 	if extra, err := os.ReadFile("testdata/recipe.md"); err == nil {
 		parts = append(parts, strings.Fields(string(extra))...)
 	}

@@ -48,7 +48,11 @@ func (s *scan) run() {
 		s.startLine()
 	}
 	for s.i < len(s.text) && !s.stopped {
+		before := s.i
 		s.step()
+		if s.i == before && !s.stopped { // a reply must never hang the server
+			s.i++
+		}
 	}
 	if s.final && !s.stopped {
 		s.add(len(s.text), forced)
@@ -140,6 +144,7 @@ func (s *scan) newline() {
 		s.startLine()
 	default:
 		s.length++
+		s.add(at, clause)
 		s.i = at
 	}
 }
@@ -174,7 +179,7 @@ func (s *scan) stop() {
 // pause reads what is behind , ; : ) and makes a clause border of it if a space follows.
 func (s *scan) pause() {
 	rest := s.text[s.i:]
-	gap := len(rest) - len(strings.TrimLeft(rest, " \t\u00a0\u202f"))
+	gap := len(rest) - len(strings.TrimLeftFunc(rest, isBlank))
 	switch {
 	case gap == len(rest) && !s.final:
 		s.stopped = true
@@ -190,7 +195,7 @@ func (s *scan) pause() {
 // space makes a border between two words.
 func (s *scan) space() {
 	rest := s.text[s.i:]
-	next := strings.TrimLeft(rest, " \t\r\u00a0\u202f")
+	next := strings.TrimLeftFunc(rest, isBlank)
 	if next == "" {
 		s.stopped = !s.final
 		s.i = len(s.text)
@@ -213,6 +218,9 @@ func (s *scan) space() {
 	s.i = pos
 }
 
+// isBlank tells the spaces of a line: any but the line's end.
+func isBlank(c rune) bool { return c != '\n' && unicode.IsSpace(c) }
+
 func isStop(c rune) bool { return c == '.' || c == '!' || c == '?' || c == '…' }
 
 // heard estimates how many characters a stretch of source has as speech.
@@ -234,6 +242,12 @@ func heard(src string) int {
 
 func heardSpan(src string) int {
 	n := 0
+	if src[0] == '$' || src[0] == '\\' { // rendering a formula just to measure it is too dear
+		for _, c := range macro.ReplaceAllString(src, "") {
+			n += weightOf(c)
+		}
+		return n
+	}
 	for _, c := range inline(src) {
 		n += weightOf(c)
 	}
