@@ -18,7 +18,7 @@ type Zone int
 const (
 	Assistant Zone = iota // any page, within cors.origins
 	Guarded               // pages of this host; foreign ones only with a valid token
-	Open                  // everybody: probes, documentation, the page itself; nothing private, nothing that costs
+	Open                  // everybody: probes, documentation, the page; nothing private or dear
 )
 
 // Route is one row of the table.
@@ -35,6 +35,7 @@ type Features struct {
 	AI       *ai.Service
 	Speech   *speech.Service
 	Chaining *chaining.Service
+	Sessions *sessions.Service
 	Sessions *sessions.Service
 	Health   *health.Service
 	Docs     bool          // GET /openapi.json and /docs
@@ -61,6 +62,13 @@ func Routes(f Features) []Route {
 			Route{Method: get, Path: "/v1/ai/speech/models", Zone: Assistant, Handler: s.Models},
 			Route{Method: post, Path: "/v1/ai/speech/text-to-speech", Zone: Assistant, Handler: s.TextToSpeech},
 			Route{Method: post, Path: "/v1/ai/speech/speech-to-text", Zone: Assistant, Handler: s.SpeechToText},
+		)
+	}
+	if s := f.Sessions; s != nil {
+		add(
+			Route{Method: get, Path: "/v1/ai/sessions", Zone: Guarded, Handler: s.List},
+			Route{Method: get, Path: "/v1/ai/sessions/:id", Zone: Guarded, Handler: s.Show},
+			Route{Method: http.MethodDelete, Path: "/v1/ai/sessions/:id", Zone: Guarded, Handler: s.Remove},
 		)
 	}
 	if s := f.Chaining; s != nil {

@@ -10,7 +10,8 @@ import (
 	"brenda/pipeline/fault"
 )
 
-// subprotocolToken is how a browser, which cannot set headers on a WebSocket, sends its token: as a subprotocol.
+// subprotocolToken is how a browser, which cannot set headers on a WebSocket, sends its token: as a
+// subprotocol.
 const subprotocolToken = "brenda.token."
 
 // tokens are the hashes of the tokens that open the server.
@@ -26,8 +27,8 @@ func newTokens(plain []string) tokens {
 	return ts
 }
 
-// check returns who sent the request, as a key that is not secret, and whether the token is valid. All tokens are
-// compared, each in constant time.
+// check returns who sent the request, as a key that is not secret, and whether the token is valid. All tokens
+// are compared, each in constant time.
 func (ts tokens) check(r *http.Request) (who string, valid bool) {
 	sum := sha256.Sum256([]byte(bearer(r)))
 	match := 0
@@ -48,7 +49,7 @@ func bearer(r *http.Request) string {
 	if !isUpgrade(r) {
 		return ""
 	}
-	for _, p := range strings.Split(strings.Join(r.Header.Values("Sec-WebSocket-Protocol"), ","), ",") {
+	for p := range strings.SplitSeq(strings.Join(r.Header.Values("Sec-WebSocket-Protocol"), ","), ",") {
 		if token, ok := strings.CutPrefix(strings.TrimSpace(p), subprotocolToken); ok {
 			return token
 		}

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"brenda/pipeline/engine/kokoro"
+	"brenda/pipeline/engine/whispercpp"
+)
+
+// runEngine is a child of a server: an engine that may abort its process has one of its own. It returns the exit code.
+func runEngine(ctx context.Context, name string, args []string) int {
+	var err error
+	switch name {
+	case "whisper":
+		err = whispercpp.ChildMain(ctx, args)
+	case "kokoro":
+		err = kokoro.ChildMain(ctx, args)
+	default:
+		err = fmt.Errorf("there is no engine %q", name)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
