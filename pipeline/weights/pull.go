@@ -47,7 +47,8 @@ func (m *Manager) Pull(ctx context.Context, names []string, opt Options, p Progr
 
 func (m *Manager) choose(names []string, opt Options) ([]Entry, error) {
 	if opt.From != "" && len(names) != 1 {
-		return nil, fault.New(fault.Invalid, "invalid_request", "a local file needs the name of the one model that it is")
+		return nil, fault.New(fault.Invalid, "invalid_request",
+			"a local file needs the name of the one model that it is")
 	}
 	var out []Entry
 	if len(names) > 0 {
@@ -70,7 +71,8 @@ func (m *Manager) choose(names []string, opt Options) ([]Entry, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, fault.New(fault.NotFound, "set_not_found", `no set is called %q; there are "default" and "test"`, set)
+		return nil, fault.New(fault.NotFound, "set_not_found",
+			`no set is called %q; there are "default" and "test"`, set)
 	}
 	return out, nil
 }

@@ -1,5 +1,6 @@
 package weights
 
+//nolint:depguard // net/http: a server for the tests
 import (
 	"bytes"
 	"context"
@@ -9,11 +10,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2" //nolint:depguard // a server for the tests
-	"net/http"     //nolint:depguard // a server for the tests
+	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -66,7 +68,7 @@ func (s *fileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	w.Header().Set("ETag", s.etag)
 	if s.cuts.Add(-1) >= 0 {
-		w.Header().Set("Content-Length", fmt.Sprint(len(s.content)))
+		w.Header().Set("Content-Length", strconv.Itoa(len(s.content)))
 		_, _ = w.Write(s.content[:s.cut])
 		w.(http.Flusher).Flush()
 		if s.hold != nil {

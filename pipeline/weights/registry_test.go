@@ -1,5 +1,6 @@
 package weights
 
+//nolint:depguard // net/http: a server for the tests
 import (
 	"archive/tar"
 	"archive/zip"
@@ -9,8 +10,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"net/http"          //nolint:depguard // a server for the tests
-	"net/http/httptest" //nolint:depguard // a server for the tests
+	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,9 +31,7 @@ func wheel(t *testing.T, name string, members map[string][]byte) []byte {
 		info + "WHEEL":    []byte("Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
 		info + "RECORD":   nil,
 	}
-	for n, c := range members {
-		files[n] = c
-	}
+	maps.Copy(files, members)
 	for n, c := range files {
 		w, err := z.Create(n)
 		if err != nil {

@@ -6,12 +6,12 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -143,10 +143,10 @@ func tokenizer(t *testing.T) []byte {
 	t.Helper()
 	vocab := map[string]int{}
 	for i := range bpeTokens {
-		vocab[fmt.Sprint(i)] = i
+		vocab[strconv.Itoa(i)] = i
 	}
 	for i, s := range map[int]string{10: "Ġla", 11: "Ã©", 50256: ""} {
-		delete(vocab, fmt.Sprint(i))
+		delete(vocab, strconv.Itoa(i))
 		vocab[s] = i
 	}
 	b, err := json.Marshal(map[string]any{"model": map[string]any{"vocab": vocab}})

@@ -149,7 +149,7 @@ func walk(t *testing.T, model []byte, visitNode func(node), visitConstant func(s
 			return nil
 		}
 		return fields(f.data, func(f field) error {
-			switch f.num {
+			switch int(f.num) {
 			case graphNode:
 				n, err := parseNode(f)
 				visitNode(n)
@@ -175,7 +175,7 @@ func constant(t *testing.T, msg []byte) (string, array) {
 	var kind uint64
 	var raw []byte
 	err := fields(msg, func(f field) error {
-		switch f.num {
+		switch int(f.num) {
 		case tensorDims:
 			dims = append(dims, int(f.value))
 		case tensorType:
@@ -305,7 +305,7 @@ func TestBrokenModels(t *testing.T) {
 }
 
 func FuzzRewrite(f *testing.F) {
-	f.Add([]byte(graphOf(conv{1, 1, 1, 1, 0, 0, 1, 128, true}, []byte{1})))
+	f.Add(graphOf(conv{1, 1, 1, 1, 0, 0, 1, 128, true}, []byte{1}))
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		_, _, _ = MatMulConvolutions(b)
 	})
