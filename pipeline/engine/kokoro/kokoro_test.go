@@ -66,12 +66,17 @@ func say(ctx context.Context, e *Engine, text string) (pcm []float32, pieces int
 	return pcm, pieces, err
 }
 
-func TestConformance(t *testing.T) {
+// TestRealEngine loads the model once for all that follows.
+func TestRealEngine(t *testing.T) {
 	e := engine(t, config(t))
-	enginetest.Synthesizer(t, e)
+	t.Run("conformance", func(t *testing.T) { enginetest.Synthesizer(t, e) })
+	t.Run("edges", func(t *testing.T) { edges(t, e) })
+	t.Run("voices and languages", func(t *testing.T) { voicesAndLanguages(t, e) })
+	t.Run("cancelled in the middle of the network", func(t *testing.T) { cancelledInTheMiddle(t, e) })
 	if s := e.State(); s.Restarts != 0 {
 		t.Errorf("the child was started %d times more: %s", s.Restarts, s.Reason)
 	}
+	t.Run("a child that dies is replaced", func(t *testing.T) { diesAndComesBack(t, e) })
 }
 
 // used returns the processor time that the engine's child has used, in seconds.
@@ -84,11 +89,8 @@ func used(t *testing.T, e *Engine) float64 {
 	return float64(ts.Nano()) / 1e9
 }
 
-func TestCancelledInTheMiddleOfTheNetwork(t *testing.T) {
-	e := engine(t, config(t))
-	if err := e.Warm(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+func cancelledInTheMiddle(t *testing.T, e *Engine) {
+	t.Helper()
 	text := strings.Repeat("le chat dort sur le canapé et la pluie tombe ", 3)
 	start := used(t, e)
 	if _, n, err := say(t.Context(), e, text); err != nil || n != 1 {
@@ -124,8 +126,8 @@ func TestCancelledInTheMiddleOfTheNetwork(t *testing.T) {
 	}
 }
 
-func TestChildThatDiesIsReplaced(t *testing.T) {
-	e := engine(t, config(t))
+func diesAndComesBack(t *testing.T, e *Engine) {
+	t.Helper()
 	want, _, err := say(t.Context(), e, "Bonjour.")
 	if err != nil {
 		t.Fatal(err)
@@ -152,8 +154,8 @@ func TestChildThatDiesIsReplaced(t *testing.T) {
 	t.Errorf("after the child's death: %v", err)
 }
 
-func TestEdges(t *testing.T) {
-	e := engine(t, config(t))
+func edges(t *testing.T, e *Engine) {
+	t.Helper()
 	const trimmed = 60 // ms: what may be left of the 0.4 s before the first sound
 	pcm, _, err := say(t.Context(), e, "Bonjour !")
 	if err != nil {
@@ -171,8 +173,8 @@ func TestEdges(t *testing.T) {
 	}
 }
 
-func TestVoicesAndLanguages(t *testing.T) {
-	e := engine(t, config(t))
+func voicesAndLanguages(t *testing.T, e *Engine) {
+	t.Helper()
 	if v := e.Voices(); len(v) == 0 || v[0] != (Voice{Name: "Elise", Language: "fr"}) {
 		t.Errorf("voices %+v", v)
 	}
