@@ -33,7 +33,7 @@ func (r Recording) Clip(t testing.TB) Clip {
 // the models. A test that finds none fails.
 func SpeechDir(t testing.TB) string {
 	t.Helper()
-	dir := os.Getenv("BRENDA_SPEECH_DIR")
+	dir := os.Getenv("BRENDA_SPEECH_DIR") //nolint:forbidigo // only tests come here
 	if dir == "" {
 		dir = filepath.Join(ModelsDir(t), "..", "speech")
 	}

@@ -71,7 +71,8 @@ func (s vadSuite) tells(t *testing.T) {
 	}
 	const n = 100 * pipeline.FrameSamples
 	for name, pcm := range map[string][]float32{
-		"silence": audiotest.Silence(n), "white noise": audiotest.White(0.05, n, 1), "pink noise": audiotest.Pink(0.05, n, 1),
+		"silence": audiotest.Silence(n), "white noise": audiotest.White(0.05, n, 1),
+		"pink noise": audiotest.Pink(0.05, n, 1),
 	} {
 		if part := above(s.judge(t, new(pipeline.VADState), pcm)); part > 0.05 {
 			t.Errorf("a voice in %.0f %% of the frames of %s", 100*part, name)

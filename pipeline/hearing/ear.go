@@ -67,7 +67,8 @@ const block = 16 * pipeline.FrameSamples
 // be nil) as soon as it is known, times from the start of the sound; an error of emit ends it. A sound
 // without speech is fault.Invalid with code "no_speech"; its Duration is returned even then. An error of
 // src is returned wrapped.
-func (e *Ear) Transcribe(ctx context.Context, src Source, o Options, emit func(pipeline.Segment) error) (Heard, error) {
+func (e *Ear) Transcribe(ctx context.Context, src Source, o Options, emit func(pipeline.Segment) error,
+) (Heard, error) {
 	r := &reception{ear: e, options: o, emit: emit}
 	err := r.all(ctx, src)
 	r.heard.Duration = float64(r.samples) / pipeline.InputRate
@@ -179,7 +180,7 @@ func (e *Ear) Recognize(ctx context.Context, u Utterance, o Options) (pipeline.T
 		return pipeline.Transcript{}, err
 	}
 	if why := suspicious(t, u); why != "" {
-		e.debug(ctx, "listening again", why, t.Text)
+		e.debug(ctx, "listening again: "+why, t.Text)
 		// Words that came before may be what it repeats.
 		s.Thorough, s.Prompt = true, ""
 		again, err := e.STT.Transcribe(ctx, s)
@@ -192,7 +193,7 @@ func (e *Ear) Recognize(ctx context.Context, u Utterance, o Options) (pipeline.T
 	raw := t.Text
 	t.Text = clean(t.Text, u)
 	if t.Text != raw {
-		e.debug(ctx, "words thrown away", "not said", raw)
+		e.debug(ctx, "words thrown away", raw)
 	}
 	if t.Text == "" {
 		return pipeline.Transcript{}, ErrNoSpeech()
@@ -205,8 +206,8 @@ func (e *Ear) Recognize(ctx context.Context, u Utterance, o Options) (pipeline.T
 	return t, nil
 }
 
-func (e *Ear) debug(ctx context.Context, msg, why, text string) {
+func (e *Ear) debug(ctx context.Context, what, text string) {
 	if e.Log != nil {
-		e.Log.DebugContext(ctx, msg, "why", why, "letters", len(text)) // never what was said
+		e.Log.DebugContext(ctx, "doubtful transcript", "what", what, "bytes", len(text)) // never its words
 	}
 }

@@ -66,8 +66,8 @@ func proven(letters int, u Utterance) bool {
 		said >= float64(letters)/fastest-0.3 && said <= float64(letters)/slowest+slack
 }
 
-// neverSaid reports whether a sentence, as plainWords writes it, is one of the subtitles' credits that Whisper
-// learned to put over silence. Nobody says them to an assistant.
+// neverSaid reports whether a sentence, as plainWords writes it, is one of the subtitles' credits that
+// Whisper learned to put over silence. Nobody says them to an assistant.
 func neverSaid(sentence string) bool {
 	holds := func(p string) bool { return strings.Contains(" "+sentence+" ", " "+p+" ") }
 	if slices.ContainsFunc([]string{
@@ -81,8 +81,8 @@ func neverSaid(sentence string) bool {
 	begins := func(p string) bool { return strings.HasPrefix(sentence+" ", p+" ") }
 	return strings.Count(sentence, " ") < longest && slices.ContainsFunc([]string{
 		"sous titres realises par", "sous titres realises para", "sous titres par", "sous titres faits par",
-		"sous titres francais par", "sous titres et traduction", "sous titrage par", "sous titrage st", "sous titrage mfp",
-		"sous titrage fr", "traduction et sous titrage", "retranscription par", "realise par la communaute",
+		"sous titres francais par", "sous titres et traduction", "sous titrage par", "sous titrage st",
+		"sous titrage mfp", "sous titrage fr", "traduction et sous titrage", "retranscription par", "realise par la communaute",
 		"subtitles by", "subtitled by", "captions by", "transcribed by", "transcription by", "translated by",
 		"untertitel im auftrag des", "untertitelung des zdf", "subtitulos realizados por", "sottotitoli e revisione",
 		"ondertiteld door", "ondertiteling door", "napisy stworzone przez",
@@ -102,8 +102,8 @@ func farewell(sentence string) bool {
 // counts when there was speech to match.
 func rarelySaid(sentence string) bool {
 	return farewell(sentence) || slices.Contains([]string{
-		"merci", "merci beaucoup", "merci a tous", "merci a vous", "merci de votre attention", "merci d avoir ecoute",
-		"a bientot", "a la prochaine", "a tout de suite", "au revoir", "abonnez vous", "bonne journee", "c est parti",
+		"merci", "merci beaucoup", "merci a tous", "merci a vous", "merci de votre attention",
+		"merci d avoir ecoute", "a bientot", "a la prochaine", "a tout de suite", "au revoir", "abonnez vous", "bonne journee", "c est parti",
 		"ok", "oui", "non", "ah", "oh", "hum", "mmh", "hein",
 		"musique", "musique douce", "applaudissements", "rires", "silence", "generique",
 		"you", "thank you", "thanks", "thank you very much", "bye", "bye bye", "okay", "so", "the end", "i m sorry",

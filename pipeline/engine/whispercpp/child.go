@@ -142,7 +142,8 @@ func (h *host) load(ctx context.Context, meta json.RawMessage, _ []byte, _ func(
 	return nil, nil, h.warm(ctx, req)
 }
 
-func (h *host) transcribe(ctx context.Context, meta json.RawMessage, payload []byte, _ func(any, []byte) error,
+func (h *host) transcribe(ctx context.Context, meta json.RawMessage, payload []byte,
+	_ func(any, []byte) error,
 ) (any, []byte, error) {
 	var req request
 	if err := json.Unmarshal(meta, &req); err != nil {

@@ -34,7 +34,7 @@ type Config struct {
 
 	Exec        []string      // the command that runs ChildMain; default: this binary, "engine", "whisper"
 	Env         []string      // "KEY=value", added to the child's environment
-	CancelGrace time.Duration // a cancelled call may run on this long, then the child is replaced; default 300 ms
+	CancelGrace time.Duration // a cancelled call may run on so long, then the child goes; default 300 ms
 	Log         *slog.Logger  // default: none
 }
 

@@ -34,30 +34,30 @@ func TestMain(m *testing.M) {
 }
 
 // installed returns the folder of the library and the path of the base model.
-func installed(t testing.TB) (libDir, base string) {
-	t.Helper()
-	dir := enginetest.ModelsDir(t)
+func installed(tb testing.TB) (libDir, base string) {
+	tb.Helper()
+	dir := enginetest.ModelsDir(tb)
 	libDir, base = filepath.Join(dir, "whispercpp"), filepath.Join(dir, "whisper-base", "ggml-base-q8_0.bin")
 	for _, f := range []string{libDir, base} {
 		if _, err := os.Stat(f); err != nil {
-			t.Fatalf("%v; run: brenda models pull", err)
+			tb.Fatalf("%v; run: brenda models pull", err)
 		}
 	}
 	return libDir, base
 }
 
-func start(t testing.TB, change func(*Config)) *Engine {
-	t.Helper()
-	lib, base := installed(t)
+func start(tb testing.TB, change func(*Config)) *Engine {
+	tb.Helper()
+	lib, base := installed(tb)
 	cfg := Config{LibDir: lib, Models: map[string]string{"base": base}, Default: "base", Threads: 2}
 	if change != nil {
 		change(&cfg)
 	}
-	e, err := New(t.Context(), cfg)
+	e, err := New(tb.Context(), cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { e.Close() })
+	tb.Cleanup(func() { e.Close() })
 	return e
 }
 

@@ -41,7 +41,7 @@ type text struct {
 
 // loadLibrary opens libwhisper, once for the process.
 func loadLibrary(path string) error {
-	if runtime.GOARCH == "amd64" && !(cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasBMI2) {
+	if runtime.GOARCH == "amd64" && (!cpu.X86.HasAVX2 || !cpu.X86.HasFMA || !cpu.X86.HasBMI2) {
 		// Without this check the process would end in an illegal instruction, with no word about why.
 		return errors.New("this processor has no AVX2, FMA and BMI2, which this build of whisper.cpp needs")
 	}
