@@ -12,7 +12,8 @@ import (
 	"brenda/pipeline/fault"
 )
 
-// maxClients is how many clients are remembered. The one not seen for longest is forgotten, which gives it a full bucket.
+// maxClients is how many clients are remembered. The one not seen for longest is forgotten, which gives it a
+// full bucket.
 const maxClients = 10_000
 
 // clients gives every client a bucket of tokens.

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// The specification of the routes, and a page that shows it. A test holds the specification against the table.
+// The specification of the routes, and a page that shows it. A test holds the specification against the
+// table.
 var (
 	//go:embed openapi.json
 	specification []byte
@@ -20,7 +21,8 @@ func openAPI(w http.ResponseWriter, _ *http.Request) error {
 
 func docsPage(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Security-Policy",
-		"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'")
+		"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "+
+			"connect-src 'self'; frame-ancestors 'none'")
 	return document(w, "text/html; charset=utf-8", specificationPage)
 }
 

@@ -95,7 +95,8 @@ func validID(id string) bool {
 	return true
 }
 
-// one returns the only value of a header, "" for an absent one, and what cannot be an id for one that came twice.
+// one returns the only value of a header, "" for an absent one, and what cannot be an id for one that came
+// twice.
 func one(r *http.Request, name string) string {
 	values := r.Header.Values(name)
 	switch len(values) {
@@ -107,8 +108,8 @@ func one(r *http.Request, name string) string {
 	return strings.Join(values, ", ")
 }
 
-// sessionID returns the session that the client names, and whether it names one. A WebSocket of a browser, which cannot
-// set headers, names it in the query.
+// sessionID returns the session that the client names, and whether it names one. A WebSocket of a browser,
+// which cannot set headers, names it in the query.
 func sessionID(r *http.Request) (id string, named bool) {
 	id = one(r, "X-Session-ID")
 	if query := r.URL.Query()["session_id"]; isUpgrade(r) && len(query) > 0 {
@@ -142,5 +143,6 @@ func checkIDs(r *http.Request) error {
 }
 
 func badID(name string) error {
-	return fault.Field(name, "%s must be sent once and have 1 to 128 characters of A-Z, a-z, 0-9, '.', '_' and '-'", name)
+	return fault.Field(name,
+		"%s must be sent once and have 1 to 128 characters of A-Z, a-z, 0-9, '.', '_' and '-'", name)
 }

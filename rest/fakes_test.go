@@ -24,6 +24,7 @@ import (
 	"brenda/rest/chaining"
 	"brenda/rest/health"
 	"brenda/rest/httpx"
+	"brenda/rest/sessions"
 	"brenda/rest/speech"
 )
 
@@ -125,7 +126,7 @@ func newFakes() *fakes {
 			}
 			return nil
 		},
-		listen: func(_ context.Context, src pipeline.Sound, o pipeline.ListenOptions) (pipeline.Heard, error) {
+		listen: func(_ context.Context, src pipeline.Sound, _ pipeline.ListenOptions) (pipeline.Heard, error) {
 			n, err := drain(src)
 			h := pipeline.Heard{Duration: time.Duration(n) * time.Second / time.Duration(src.Rate())}
 			h.Text, h.Language, h.Model = "bonjour", "fr", "base"
@@ -201,8 +202,9 @@ func (f *fakes) features(t *testing.T) rest.Features {
 		Chaining: chaining.New(f, chaining.Config{
 			Models: f.Models, Voices: f.Voices, Languages: langs, SpoolDir: t.TempDir(),
 		}),
-		Health: health.New(func(context.Context) []health.Component { return f.components }, reg),
-		Docs:   true,
+		Health:   health.New(func(context.Context) []health.Component { return f.components }, reg),
+		Sessions: sessions.New(nil), // its own package tests it
+		Docs:     true,
 	}
 }
 

@@ -52,7 +52,8 @@ func (g *gate) router(routes []Route) http.Handler {
 
 // reflectUnrouted lets a page read why its call of the assistant went nowhere.
 func (g *gate) reflectUnrouted(w http.ResponseWriter, r *http.Request) {
-	if from, foreign := origin(r); strings.HasPrefix(r.URL.Path, "/v1/ai/") && (!foreign || g.origins.allow(from)) {
+	from, foreign := origin(r)
+	if strings.HasPrefix(r.URL.Path, "/v1/ai/") && (!foreign || g.origins.allow(from)) {
 		reflectOrigin(w.Header(), from)
 	}
 }

@@ -262,7 +262,7 @@ func TestSizeBeforeIDs(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = res.Body.Close()
-		if known := req.ContentLength > 0; known && res.StatusCode != 413 || !known && res.StatusCode != 400 {
+		if known := req.ContentLength > 0; known && res.StatusCode != http.StatusRequestEntityTooLarge || !known && res.StatusCode != http.StatusBadRequest {
 			t.Errorf("length %d: %d", req.ContentLength, res.StatusCode)
 		}
 	}

@@ -11,8 +11,9 @@ import (
 	"brenda/pipeline/fault"
 )
 
-// hosts are the names under which a server without tokens answers. A page of a foreign name that resolves to this
-// machine (DNS rebinding) would be of the same origin as the server, and is told apart by nothing but the Host header.
+// hosts are the names under which a server without tokens answers. A page of a foreign name that resolves to
+// this machine (DNS rebinding) would be of the same origin as the server, and is told apart by nothing but
+// the Host header.
 type hosts []string
 
 func newHosts(names []string) hosts {
@@ -68,8 +69,8 @@ func (o origins) allow(origin string) bool {
 	return o.any || slices.Contains(o.list, strings.ToLower(origin))
 }
 
-// origin returns the page that a request comes from, "" for a client that is no browser, and whether it is foreign:
-// neither from this machine nor from the host that was asked.
+// origin returns the page that a request comes from, "" for a client that is no browser, and whether it is
+// foreign: neither from this machine nor from the host that was asked.
 func origin(r *http.Request) (from string, foreign bool) {
 	from = strings.Join(r.Header.Values("Origin"), ", ")
 	if from == "" {
@@ -95,5 +96,5 @@ func reflectOrigin(h http.Header, from string) {
 
 func errForeign() error {
 	return fault.New(fault.Forbidden, "foreign_origin",
-		"a page of this origin may not use this service; send a valid token, or allow it in the setting cors.origins")
+		"a page of this origin may not use this; send a valid token, or allow it in the setting cors.origins")
 }

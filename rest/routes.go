@@ -36,7 +36,6 @@ type Features struct {
 	Speech   *speech.Service
 	Chaining *chaining.Service
 	Sessions *sessions.Service
-	Sessions *sessions.Service
 	Health   *health.Service
 	Docs     bool          // GET /openapi.json and /docs
 	Realtime httpx.Handler // the WebSocket
@@ -73,13 +72,6 @@ func Routes(f Features) []Route {
 	}
 	if s := f.Chaining; s != nil {
 		add(Route{Method: post, Path: "/v1/ai/chaining/chat", Zone: Assistant, Handler: s.Chat})
-	}
-	if s := f.Sessions; s != nil {
-		add(
-			Route{Method: get, Path: "/v1/ai/sessions", Zone: Guarded, Handler: s.List},
-			Route{Method: get, Path: "/v1/ai/sessions/:id", Zone: Guarded, Handler: s.Show},
-			Route{Method: http.MethodDelete, Path: "/v1/ai/sessions/:id", Zone: Guarded, Handler: s.Remove},
-		)
 	}
 	if f.Realtime != nil {
 		add(Route{Method: get, Path: "/v1/realtime", Zone: Assistant, Handler: f.Realtime, Endless: true})

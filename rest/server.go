@@ -1,8 +1,9 @@
-// Package rest serves Brenda's REST API: one table of routes, the checks that stand before every handler, and one folder
-// per feature.
+// Package rest serves Brenda's REST API: one table of routes, the checks that stand before every handler, and
+// one folder per feature.
 //
-// The checks run in this order: method (405), Host (421), Origin (403), rate (429), token (401), size (413), the ids
-// (400), and then the handler, which looks at its fields (400), at what they name (404) and last of all at engines (503).
+// The checks run in this order: method (405), Host (421), Origin (403), rate (429), token (401), size (413),
+// the ids (400), and then the handler, which looks at its fields (400), at what they name (404) and last of
+// all at engines (503).
 package rest
 
 import (
@@ -60,8 +61,9 @@ func New(cfg Config, routes []Route, watch Observer, log *slog.Logger) http.Hand
 	return &entrance{next: g.router(routes), watch: watch, log: log}
 }
 
-// NewServer returns a server for handler that gives slow clients no hold: headers within 10 s and 64 KiB, idle
-// connections for 2 minutes. Bodies and answers have deadlines of their own, in httpx. The caller sets the address.
+// NewServer returns a server for handler that gives slow clients no hold: headers within 10 s and 64 KiB,
+// idle connections for 2 minutes. Bodies and answers have deadlines of their own, in httpx. The caller sets
+// the address.
 func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,

@@ -31,7 +31,8 @@ type Sessions interface {
 	Info(ctx context.Context, id string) (Info, error)
 	// SetModel makes name the model that a conversation uses.
 	SetModel(ctx context.Context, id, name string) error
-	// Track registers a generation that Stop ends, with fault.ErrStopped as the cause. done is called when it is over.
+	// Track registers a generation that Stop ends, with fault.ErrStopped as the cause. done is called when it is
+	// over.
 	Track(ctx context.Context, id string) (tracked context.Context, done func(), err error)
 	// Stop ends all that runs in a conversation, and returns how many it ended.
 	Stop(ctx context.Context, id string) (int, error)

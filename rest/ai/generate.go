@@ -60,8 +60,8 @@ func (q *request) prompt(model, affinity string) pipeline.Prompt {
 	return p
 }
 
-// Generate answers POST /v1/ai/generate: with the messages as given, apart from the session's own history. Several may run
-// in one session.
+// Generate answers POST /v1/ai/generate: with the messages as given, apart from the session's own history.
+// Several may run in one session.
 func (s *Service) Generate(w http.ResponseWriter, r *http.Request) error {
 	req, err := httpx.Read[request](r)
 	if err != nil {
@@ -135,13 +135,16 @@ func (s *Service) stream(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if err != nil {
 		return out.Fail(r, err)
 	}
-	if err := out.Send(sound.Event{Type: "done", Usage: &end.Usage, FinishReason: end.FinishReason}); err != nil {
+	last := sound.Event{Type: "done", Usage: &end.Usage, FinishReason: end.FinishReason}
+	if err := out.Send(last); err != nil {
 		return err
 	}
 	return out.Finish()
 }
 
-func (s *Service) whole(ctx context.Context, w http.ResponseWriter, r *http.Request, p pipeline.Prompt) error {
+func (s *Service) whole(
+	ctx context.Context, w http.ResponseWriter, r *http.Request, p pipeline.Prompt,
+) error {
 	var text strings.Builder
 	end, err := s.run(ctx, r, p, func(d pipeline.Delta) error {
 		text.WriteString(d.Text)

@@ -1,5 +1,5 @@
-// Package chaining serves the specification's section 7: a turn of the conversation, spoken or written, answered with text
-// and speech.
+// Package chaining serves the specification's section 7: a turn of the conversation, spoken or written,
+// answered with text and speech.
 package chaining
 
 import (
@@ -14,8 +14,9 @@ import (
 
 // Asker starts turns.
 type Asker interface {
-	// Ask starts a turn of a conversation, which ends the one that runs there. The events end with exactly one DoneEvent,
-	// and the channel is then closed. The end of ctx cancels the turn. The receiver reads to the close, or ends ctx.
+	// Ask starts a turn of a conversation, which ends the one that runs there. The events end with exactly one
+	// DoneEvent, and the channel is then closed. The end of ctx cancels the turn. The receiver reads to the
+	// close, or ends ctx.
 	Ask(ctx context.Context, session string, q Question) (<-chan pipeline.Event, error)
 }
 
@@ -75,7 +76,7 @@ func (s *Service) Chat(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer func() { // the turn reads the blob: it must be over before that is gone
 		cancel()
-		for range events { //nolint:revive // there is nothing to do with them
+		for range events {
 		}
 	}()
 	if req.Stream != nil && !*req.Stream {

@@ -36,12 +36,13 @@ func NewMetrics(reg prometheus.Registerer, load func() Load) *Metrics {
 	m := &Metrics{
 		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "brenda_stage_seconds",
-			Help: "Time that a stage of a turn took: vad and stt for the whole sound, llm_first_token from the transcript, " +
-				"tts_first_audio from the first chunk of text, first_audio from the turn's start.",
+			Help: "Time that a stage of a turn took: vad and stt for the whole sound, " +
+				"llm_first_token from the transcript, tts_first_audio from the first chunk of text, first_audio from the turn's start.",
 			Buckets: prometheus.ExponentialBucketsRange(0.005, 60, 16),
 		}, []string{"stage"}),
 		turns: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "brenda_turns_total", Help: "Turns that ended, by why: stop, length, cancelled, or a failure's code.",
+			Name: "brenda_turns_total",
+			Help: "Turns that ended, by why: stop, length, cancelled, or a failure's code.",
 		}, []string{"finish_reason"}),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "brenda_http_request_seconds", Help: "Requests that were answered, to the end of the answer.",

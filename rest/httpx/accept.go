@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Accepts returns which of the offered media types the request's Accept header likes best, the first for none of them or
-// a tie.
+// Accepts returns which of the offered media types the request's Accept header likes best, the first for none
+// of them or a tie.
 func Accepts(r *http.Request, offers ...string) string {
 	best, bestQ := offers[0], 0.0
 	ranges := strings.Split(strings.Join(r.Header.Values("Accept"), ","), ",")

@@ -19,8 +19,8 @@ const (
 	inEnding        // after the first '='
 )
 
-// unbase64 decodes base64 as it comes: standard or URL-safe, padded or not, with white space anywhere, behind the head
-// of a data URL or not.
+// unbase64 decodes base64 as it comes: standard or URL-safe, padded or not, with white space anywhere, behind
+// the head of a data URL or not.
 type unbase64 struct {
 	w     io.Writer
 	state int
@@ -62,8 +62,8 @@ func (d *unbase64) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// groups decodes whole groups of four characters, which is nearly all there ever is, and returns how many characters that
-// were. It stops where anything else comes, or the output is full.
+// groups decodes whole groups of four characters, which is nearly all there ever is, and returns how many
+// characters that were. It stops where anything else comes, or the output is full.
 func (d *unbase64) groups(p []byte) int {
 	n := 0
 	for ; n+4 <= len(p) && len(d.out) <= cap(d.out)-6; n += 4 {
@@ -152,10 +152,10 @@ func (d *unbase64) ending(c byte) error {
 
 // Close decodes the last group.
 func (d *unbase64) Close() error {
-	switch {
-	case d.state == inHead:
+	switch d.state {
+	case inHead:
 		return errNotBase64
-	case d.state == atStart:
+	case atStart:
 		if err := d.replay(); err != nil {
 			return err
 		}

@@ -11,7 +11,8 @@ import (
 // blobMemory is how much of a big field stays in memory, in bytes. What is longer goes to a file.
 const blobMemory = 1 << 20
 
-// Blob holds the decoded bytes of one big field: in memory while it is small, in a file without a name after that.
+// Blob holds the decoded bytes of one big field: in memory while it is small, in a file without a name after
+// that.
 type Blob struct {
 	dir  string
 	mem  []byte
@@ -73,7 +74,7 @@ func (b *Blob) Close() {
 }
 
 func noSpace(err error) error {
-	return fault.Wrap(err, fault.Unavailable, "no_space", "the server has no room for this request; try again later")
+	return fault.Wrap(err, fault.Unavailable, "no_space", "the server has no room for this; try again later")
 }
 
 // Blobs are the big fields of one request by name. A field that was absent, null or blank is not there.

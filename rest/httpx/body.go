@@ -11,16 +11,16 @@ import (
 	"brenda/pipeline/fault"
 )
 
-// Read reads a request's body as the JSON object of a T, whatever its Content-Type says. Unknown fields are ignored;
-// malformed JSON and wrong types are fault.Invalid and name the field.
+// Read reads a request's body as the JSON object of a T, whatever its Content-Type says. Unknown fields are
+// ignored; malformed JSON and wrong types are fault.Invalid and name the field.
 func Read[T any](r *http.Request) (T, error) {
 	v, _, err := ReadBlobs[T](r, "")
 	return v, err
 }
 
-// ReadBlobs is [Read] for a body with big fields of base64, which are decoded as they arrive and never held in memory
-// whole. Files for them are made in dir; empty means the system's own. The caller closes the blobs. T has no fields of
-// these names.
+// ReadBlobs is [Read] for a body with big fields of base64, which are decoded as they arrive and never held
+// in memory whole. Files for them are made in dir; empty means the system's own. The caller closes the blobs.
+// T has no fields of these names.
 func ReadBlobs[T any](r *http.Request, dir string, fields ...string) (T, Blobs, error) {
 	var v T
 	s := &scanner{

@@ -10,7 +10,8 @@ import (
 	"brenda/pipeline/fault"
 )
 
-// StatusCancelled is the status, for the log above all, of a request whose client went away or whose work was stopped.
+// StatusCancelled is the status, for the log above all, of a request whose client went away or whose work was
+// stopped.
 const StatusCancelled = 499
 
 // defaultRetry is the Retry-After of an error that names none.
@@ -105,8 +106,8 @@ func Describe(err error) Problem {
 	return Problem{Code: code, Message: f.Msg, Param: f.Param}
 }
 
-// Fail answers with an error. Faults of ours are logged with their cause, which the client does not see. When the answer
-// has begun already the connection is cut instead.
+// Fail answers with an error. Faults of ours are logged with their cause, which the client does not see. When
+// the answer has begun already the connection is cut instead.
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := fault.As(err)
 	LogFault(r, f)
@@ -117,7 +118,9 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 		panic(http.ErrAbortHandler)
 	}
 	h := w.Header()
-	for _, name := range []string{"Content-Length", "Content-Disposition", "Content-Encoding", "Etag", "Last-Modified"} {
+	for _, name := range []string{
+		"Content-Length", "Content-Disposition", "Content-Encoding", "Etag", "Last-Modified",
+	} {
 		h.Del(name) // meant for the answer that did not come about
 	}
 	h.Set("Cache-Control", "no-store")

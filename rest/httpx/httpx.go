@@ -1,5 +1,5 @@
-// Package httpx is what every REST handler stands on: handlers that return an error, JSON bodies in and out, big base64
-// fields read as a stream, server-sent events.
+// Package httpx is what every REST handler stands on: handlers that return an error, JSON bodies in and out,
+// big base64 fields read as a stream, server-sent events.
 //
 // A [Handler] returns a [fault.Error] and httpx makes the status and the body of it, once and in one place.
 package httpx
@@ -15,8 +15,8 @@ import (
 // writeTimeout is how long one write to a client may take before the client counts as gone.
 const writeTimeout = 30 * time.Second
 
-// Handler answers a request, or returns why it could not. After it has written anything itself, an error cuts the
-// connection, so that the client sees that the answer is not whole.
+// Handler answers a request, or returns why it could not. After it has written anything itself, an error cuts
+// the connection, so that the client sees that the answer is not whole.
 type Handler func(w http.ResponseWriter, r *http.Request) error
 
 // ServeHTTP makes a Handler an [http.Handler].
@@ -42,7 +42,8 @@ func WithInfo(ctx context.Context, info *Info) context.Context {
 	return context.WithValue(ctx, infoKey{}, info)
 }
 
-// InfoOf returns what the server knows about r. Outside the server's middleware it is nearly empty, never nil.
+// InfoOf returns what the server knows about r. Outside the server's middleware it is nearly empty, never
+// nil.
 func InfoOf(r *http.Request) *Info {
 	if info, ok := r.Context().Value(infoKey{}).(*Info); ok {
 		return info
@@ -56,7 +57,8 @@ func Write(w http.ResponseWriter, status int, v any) error {
 	if err != nil {
 		return err
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(2 * writeTimeout)) // not every writer has one
+	rc := http.NewResponseController(w)
+	_ = rc.SetWriteDeadline(time.Now().Add(2 * writeTimeout)) // not every writer has one
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)

@@ -66,8 +66,8 @@ type Body struct {
 	slow    bool // and not worth waiting for
 }
 
-// Admit reserves the room for a body of length bytes, −1 for an unknown one. It refuses one that is too large, and any
-// while there is no room.
+// Admit reserves the room for a body of length bytes, −1 for an unknown one. It refuses one that is too
+// large, and any while there is no room.
 func (b *Body) Admit(length int64) error {
 	switch {
 	case length > b.in.Limit:
@@ -136,8 +136,8 @@ func (b *Body) Release() {
 	}
 }
 
-// Done gives the budget back. When the answer came before the end of the body, what the client still sends is read for a
-// while: a connection closed at once would be reset, and the client would never see the answer.
+// Done gives the budget back. When the answer came before the end of the body, what the client still sends is
+// read for a while: a connection closed at once would be reset, and the client would never see the answer.
 func (b *Body) Done() {
 	b.Release()
 	if b.ended || b.slow || b.expect && b.read == 0 {

@@ -61,13 +61,13 @@ func longBody(size int64) io.Reader {
 	return io.MultiReader(strings.NewReader(head), io.LimitReader(letters{}, n), strings.NewReader(tail+pad))
 }
 
+var block = bytes.Repeat([]byte("A"), 32<<10)
+
+// letters has no end.
 type letters struct{}
 
 func (letters) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = 'A'
-	}
-	return len(p), nil
+	return copy(p, block), nil
 }
 
 func send(t *testing.T, srv *httptest.Server, body io.Reader, length int64) (int, string, *http.Response) {
@@ -91,22 +91,22 @@ func send(t *testing.T, srv *httptest.Server, body io.Reader, length int64) (int
 
 // TestLargestBody: the largest body is taken in a fraction of its size, with its length declared or not.
 func TestLargestBody(t *testing.T) {
-	in := httpx.NewIntake(httpx.MaxBody, 0, 20*time.Second)
+	in := httpx.NewIntake(largest, 0, 20*time.Second)
 	srv := serve(t, in, nil)
-	for name, length := range map[string]int64{"declared": httpx.MaxBody, "chunked": -1} {
+	for name, length := range map[string]int64{"declared": largest, "chunked": -1} {
 		t.Run(name, func(t *testing.T) {
 			defer debug.SetGCPercent(debug.SetGCPercent(20))
 			runtime.GC()
 			var before runtime.MemStats
 			runtime.ReadMemStats(&before)
 			var most atomic.Uint64
-			watched := io.TeeReader(longBody(httpx.MaxBody), &watch{most: &most})
+			watched := io.TeeReader(longBody(largest), &watch{most: &most})
 			status, text, _ := send(t, srv, watched, length)
 			if status != 200 || text == "" {
 				t.Fatalf("got %d %s", status, text)
 			}
 			extra := int64(most.Load()) - int64(before.HeapInuse)
-			t.Logf("%d bytes of body took %.1f MB of heap at most", httpx.MaxBody, float64(extra)/1e6)
+			t.Logf("%d bytes of body took %.1f MB of heap at most", largest, float64(extra)/1e6)
 			if extra > 20<<20 {
 				t.Errorf("%d bytes of heap is too much", extra)
 			}
@@ -132,11 +132,11 @@ func (w *watch) Write(p []byte) (int, error) {
 
 // TestTooLarge: the client gets its answer although it is still sending, and the connection is closed.
 func TestTooLarge(t *testing.T) {
-	in := httpx.NewIntake(httpx.MaxBody, 0, 20*time.Second)
+	in := httpx.NewIntake(largest, 0, 20*time.Second)
 	srv := serve(t, in, nil)
-	for name, length := range map[string]int64{"declared": httpx.MaxBody + 1, "chunked": -1} {
+	for name, length := range map[string]int64{"declared": largest + 1, "chunked": -1} {
 		t.Run(name, func(t *testing.T) {
-			status, text, res := send(t, srv, longBody(httpx.MaxBody+1), length)
+			status, text, res := send(t, srv, longBody(largest+1), length)
 			if status != 413 || !strings.Contains(text, `"too_large"`) || !res.Close {
 				t.Errorf("got %d %s, close %v", status, text, res.Close)
 			}
@@ -153,7 +153,7 @@ func TestRefusedBodyIsReadOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	const size = 30 << 20
+	const size = 10 << 20
 	_, err = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", size)
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func TestRefusedBodyIsReadOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != 400 {
+	if res.StatusCode != http.StatusBadRequest {
 		t.Errorf("got %d", res.StatusCode)
 	}
 }
@@ -220,7 +220,7 @@ func TestSlowBodyIsCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if b, _ := io.ReadAll(res.Body); res.StatusCode != 400 || !bytes.Contains(b, []byte("slow_body")) {
+	if b, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusBadRequest || !bytes.Contains(b, []byte("slow_body")) {
 		t.Errorf("got %d %s", res.StatusCode, b)
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// Recorder is a ResponseWriter that remembers what was answered. Flush and Hijack pass through, also for libraries which
-// ask the writer itself for them.
+// Recorder is a ResponseWriter that remembers what was answered. Flush and Hijack pass through, also for
+// libraries which ask the writer itself for them.
 type Recorder struct {
 	http.ResponseWriter
 	status int

@@ -14,8 +14,8 @@ import (
 // maxJSON is the most that a body may hold besides its big fields, in bytes. That much is in memory.
 const maxJSON = 16 << 20
 
-// scanner reads one JSON object. The big fields among its members go to blobs as they come; all the rest is collected for
-// encoding/json, which also has the last word on its syntax.
+// scanner reads one JSON object. The big fields among its members go to blobs as they come; all the rest is
+// collected for encoding/json, which also has the last word on its syntax.
 type scanner struct {
 	br    *bufio.Reader
 	dir   string

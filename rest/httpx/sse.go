@@ -11,8 +11,8 @@ import (
 // KeepAlive is how long a stream may be silent before a comment is sent, so that no proxy takes it for dead.
 const KeepAlive = 15 * time.Second
 
-// Stream sends server-sent events. The headers go out with the first event, so that an error before it is an ordinary
-// answer with a status. Its methods may be called from several goroutines.
+// Stream sends server-sent events. The headers go out with the first event, so that an error before it is an
+// ordinary answer with a status. Its methods may be called from several goroutines.
 type Stream struct {
 	w  http.ResponseWriter
 	rc *http.ResponseController
@@ -48,8 +48,8 @@ func (s *Stream) Send(v any) error {
 // Finish ends the stream with the line that says so.
 func (s *Stream) Finish() error { return s.write("data: ", []byte("[DONE]")) }
 
-// Fail tells the client of an error: within the stream when it has begun, and then ends it. Otherwise it returns err, for
-// the ordinary answer.
+// Fail tells the client of an error: within the stream when it has begun, and then ends it. Otherwise it
+// returns err, for the ordinary answer.
 func (s *Stream) Fail(r *http.Request, err error) error {
 	if !s.Started() {
 		return err

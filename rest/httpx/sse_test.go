@@ -232,7 +232,7 @@ func TestRecorderPassesHijackAndFlush(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if got := <-taken; got != 101 || res.StatusCode != 101 {
+	if got := <-taken; got != 101 || res.StatusCode != http.StatusSwitchingProtocols {
 		t.Errorf("status %d, recorded %d", res.StatusCode, got)
 	}
 }

@@ -10,7 +10,8 @@ import (
 
 // CheckVoice refuses a voice's name that could be a path.
 func CheckVoice(field, name string) error {
-	if strings.ContainsAny(name, `/\`) || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }) || name == ".." {
+	control := func(r rune) bool { return r < ' ' }
+	if strings.ContainsAny(name, `/\`) || strings.ContainsFunc(name, control) || name == ".." {
 		return fault.Field(field, "%s must be the name of a voice, not a path", field)
 	}
 	return nil

@@ -1,5 +1,5 @@
-// Package sound is how sound and the events of a turn look in REST: base64 in requests, JSON events with a small WAV each
-// in answers.
+// Package sound is how sound and the events of a turn look in REST: base64 in requests, JSON events with a
+// small WAV each in answers.
 package sound
 
 import (
@@ -14,8 +14,8 @@ import (
 	"brenda/rest/httpx"
 )
 
-// Open returns the sound that a request's field holds, at pipeline.InputRate. What is no sound is fault.Unsupported. The
-// blob must live as long as the sound is read.
+// Open returns the sound that a request's field holds, at pipeline.InputRate. What is no sound is
+// fault.Unsupported. The blob must live as long as the sound is read.
 func Open(field string, blob *httpx.Blob) (pipeline.Sound, error) {
 	src, err := audio.Open(blob.Open(), blob.Size(), pipeline.InputRate)
 	if err != nil {
@@ -64,8 +64,8 @@ type Event struct {
 	FinishReason string          `json:"finish_reason,omitempty"`
 }
 
-// Timings says when the stages of a turn had their first result, in milliseconds from its start. A stage that the turn did
-// not have is absent.
+// Timings says when the stages of a turn had their first result, in milliseconds from its start. A stage that
+// the turn did not have is absent.
 type Timings struct {
 	VAD        int64 `json:"vad,omitempty"`
 	STT        int64 `json:"stt,omitempty"`

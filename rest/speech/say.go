@@ -16,8 +16,8 @@ import (
 // writeTimeout is how long a client may take for one chunk of sound before it counts as gone.
 const writeTimeout = 30 * time.Second
 
-// TextToSpeech answers POST /v1/ai/speech/text-to-speech: events by default, or the sound itself for a client that accepts
-// audio/wav or audio/mpeg.
+// TextToSpeech answers POST /v1/ai/speech/text-to-speech: events by default, or the sound itself for a client
+// that accepts audio/wav or audio/mpeg.
 func (s *Service) TextToSpeech(w http.ResponseWriter, r *http.Request) error {
 	line, err := s.line(r)
 	if err != nil {
@@ -100,8 +100,8 @@ type encoder interface {
 	Close() error
 }
 
-// file sends the sound itself, each chunk as soon as it is there. Nothing is sent before the first one, so that a failure
-// until then is an ordinary error.
+// file sends the sound itself, each chunk as soon as it is there. Nothing is sent before the first one, so
+// that a failure until then is an ordinary error.
 func (s *Service) file(
 	w http.ResponseWriter, r *http.Request, l pipeline.Line, kind string, open func(io.Writer) (encoder, error),
 ) error {

@@ -1,9 +1,11 @@
-// Package speech serves the specification's section 4: text to speech, speech to text, and what there is for both.
+// Package speech serves the specification's section 4: text to speech, speech to text, and what there is for
+// both.
 package speech
 
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"brenda/pipeline"
 	"brenda/pipeline/fault"
@@ -13,7 +15,8 @@ import (
 
 // Speaker speaks texts of any length.
 type Speaker interface {
-	// Speak emits one AudioEvent for each chunk of l.Text, in order. l.Text is as written: with digits and abbreviations.
+	// Speak emits one AudioEvent for each chunk of l.Text, in order. l.Text is as written: with digits and
+	// abbreviations.
 	Speak(ctx context.Context, l pipeline.Line, emit func(pipeline.Event) error) error
 }
 
@@ -30,7 +33,7 @@ type Catalogue interface {
 // Config is what a Service needs besides engines.
 type Config struct {
 	Languages []string          // ISO 639-1, that Brenda speaks
-	Hears     []string          // ISO 639-1, that she understands; "auto" is always allowed. Empty allows all of Languages
+	Hears     []string          // ISO 639-1, that she understands, besides "auto"; empty means Languages
 	StandIns  map[string]string // sizes that are not installed, each with the one that openly stands in for it
 	SpoolDir  string            // for sound too long for memory; empty means the system's own
 }
@@ -91,7 +94,8 @@ func (s *Service) SpeechToText(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	o := pipeline.ListenOptions{Language: req.Language, Model: size}
-	heard, err := s.listener.Listen(r.Context(), src, o, func(pipeline.Segment) error { return r.Context().Err() })
+	alive := func(pipeline.Segment) error { return r.Context().Err() }
+	heard, err := s.listener.Listen(r.Context(), src, o, alive)
 	if err != nil {
 		return err
 	}
@@ -107,11 +111,10 @@ func (s *Service) size(ctx context.Context, asked string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	err = sound.Find("model_size", asked, sizes)
-	if in, ok := s.cfg.StandIns[asked]; ok && err != nil {
+	if in, ok := s.cfg.StandIns[asked]; ok && !slices.Contains(sizes, asked) {
 		return in, nil
 	}
-	return asked, err
+	return asked, sound.Find("model_size", asked, sizes)
 }
 
 type segment struct {
