@@ -25,6 +25,9 @@ type kind struct {
 // lineKind judges a line without its line end; a line that is still being written may change its kind.
 func lineKind(line string) kind {
 	trimmed := strings.TrimLeft(line, " \t")
+	if c := firstRune(trimmed); isLetter(c) && !strings.HasPrefix(trimmed[len(string(c)):], ")") {
+		return kind{marker: len(line) - len(trimmed)} // prose, by far the most lines
+	}
 	if fenceOf(line) != "" || strings.HasPrefix(trimmed, "|") || ruleForm.MatchString(line) ||
 		refForm.MatchString(line) {
 		return kind{whole: true}

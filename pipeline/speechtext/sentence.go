@@ -115,7 +115,10 @@ func bindsInitial(lead, w, follow string) bool {
 		return false
 	}
 	trimmed := strings.TrimRight(lead, " \u00a0\u202f")
-	if isDigit(lastRune(trimmed)) { // a unit: "5 m."
+	if w == "p" && isDigit(firstRune(follow)) {
+		return true
+	}
+	if w != "M" && isDigit(lastRune(trimmed)) { // a unit: "5 m."
 		return false
 	}
 	if unicode.IsLower(firstRune(w)) {
