@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -44,6 +45,9 @@ type backend struct {
 	maxAge   time.Duration
 	dir      string
 	log      *slog.Logger
+
+	broken chan struct{} // closed when the server gives a stream up
+	once   sync.Once
 }
 
 // startBackend starts the server on cfg.Dir; verify makes it read every message. An error that is not about
@@ -55,7 +59,7 @@ func startBackend(cfg Config, log *slog.Logger, verify bool) (_ *backend, err er
 	if err := countStart(cfg.Dir); err != nil {
 		return nil, err
 	}
-	b := &backend{maxAge: cfg.MaxAge, dir: cfg.Dir, log: log}
+	b := &backend{maxAge: cfg.MaxAge, dir: cfg.Dir, log: log, broken: make(chan struct{})}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
@@ -112,12 +116,14 @@ func (b *backend) serve(cfg Config) error {
 		return fmt.Errorf("new server: %w", err)
 	}
 	b.srv = srv
-	srv.SetLoggerV2(&natsLog{log: b.log}, false, false, false)
+	srv.SetLoggerV2(&natsLog{log: b.log, gaveUp: b.giveUp}, false, false, false)
 	srv.Start() // recovers the streams before it returns
-	if !srv.JetStreamEnabled() {
-		return errors.New("JetStream did not start")
+	select {
+	case <-b.broken:
+		return errors.New("the embedded server did not start")
+	default:
 	}
-	if !srv.ReadyForConnections(startTimeout) {
+	if !srv.ReadyForConnections(startTimeout) || !srv.JetStreamEnabled() {
 		return errors.New("the embedded server did not become ready")
 	}
 	b.nc, err = nats.Connect("", nats.InProcessServer(srv), nats.NoReconnect(), nats.Name("brenda"))
@@ -153,6 +159,24 @@ func (b *backend) makeStreams(ctx context.Context, cfg Config) (err error) {
 		return fmt.Errorf("bucket %s: %w", sessionsBucket, err)
 	}
 	return nil
+}
+
+// giveUp ends the calls that wait for an answer which will not come.
+func (b *backend) giveUp() { b.once.Do(func() { close(b.broken) }) }
+
+// guard returns a context that ends with the server's giving up.
+func (b *backend) guard(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-b.broken:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(); <-done }
 }
 
 // close ends the server and waits for it. It works on a backend that is half made.

@@ -44,11 +44,10 @@ func (b *backend) checkLayout(ctx context.Context) error {
 		return nil
 	}
 	var l layout
-	if err := errors.Join(err, json.Unmarshal(text, &l)); err != nil {
-		return fmt.Errorf("%s: %w", layoutFile, err)
-	}
-	if l.Version != layoutVersion {
-		return fmt.Errorf("%s: version %d is not known", layoutFile, l.Version)
+	if err := errors.Join(err, json.Unmarshal(text, &l)); err != nil || l.Version != layoutVersion {
+		b.log.Warn("the conversation store's layout file cannot be used; a loss would go unnoticed this time",
+			"version", l.Version, "error", err)
+		return nil // a helper's damage is no reason to give up the conversations
 	}
 	for name, lastSeq := range l.LastSeq {
 		stream, err := b.js.Stream(ctx, name)

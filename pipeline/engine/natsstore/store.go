@@ -189,7 +189,7 @@ func (s *Store) use(ctx context.Context, f func(context.Context, *backend) error
 	if err != nil {
 		return err
 	}
-	opCtx, cancel := context.WithTimeout(ctx, opTimeout)
+	opCtx, cancel := be.guard(ctx)
 	err = f(opCtx, be)
 	cancel()
 	s.mu.RUnlock()
