@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,36 @@ func (s *Session) SetModel(ctx context.Context, model string) error {
 		return err
 	}
 	return failed
+}
+
+// Record returns a copy of the conversation as it is now.
+func (s *Session) Record(ctx context.Context) (Record, error) {
+	var rec Record
+	err := s.hub.do(ctx, s.id, func(l *live) {
+		rec = *l.record(ctx)
+		rec.Turns = slices.Clone(rec.Turns)
+	})
+	return rec, err
+}
+
+// Append adds an exchange that another transport's turn had; its number is the session's next one.
+func (s *Session) Append(ctx context.Context, t Turn) error {
+	var failed error
+	err := s.hub.do(ctx, s.id, func(l *live) {
+		l.record(ctx)
+		l.last++
+		t.Number = l.last
+		failed = l.keep(ctx, t)
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+// Forget drops what is held in memory of the conversation, so that the next turn begins with what the store has.
+func (s *Session) Forget(ctx context.Context) error {
+	return s.hub.do(ctx, s.id, func(l *live) { l.rec = nil })
 }
 
 // Stop ends everything that runs in this session and returns how many it was.
@@ -197,12 +228,19 @@ func (l *live) finish(ctx context.Context, now *running, t *Turn) {
 	if t == nil {
 		return
 	}
+	_ = l.keep(ctx, *t) // has been logged; the answer was given all the same
+}
+
+// keep puts a turn into the store, and into the memory even where the store fails.
+func (l *live) keep(ctx context.Context, t Turn) error {
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
-	if err := l.hub.store.Append(ctx, l.id, *t); err != nil {
+	err := l.hub.store.Append(ctx, l.id, t)
+	if err != nil {
 		l.hub.log.Error("turn not stored", "session", l.id, "turn", t.Number, "error", err)
 	}
 	if l.rec != nil {
-		l.rec.Turns = append(l.rec.Turns, *t)
+		l.rec.Turns = append(l.rec.Turns, t)
 	}
+	return err
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http" //nolint:depguard // fetching a model from its https address is this package's own job
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"

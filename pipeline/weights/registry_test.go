@@ -1,6 +1,5 @@
 package weights
 
-//nolint:depguard // net/http: a server for the tests
 import (
 	"archive/tar"
 	"archive/zip"
