@@ -1,4 +1,4 @@
-package turntaking
+package turnwords
 
 import "strings"
 

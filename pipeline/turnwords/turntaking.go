@@ -1,7 +1,7 @@
-// Package turntaking judges words that a person has said so far: is the sentence finished, is it only a
+// Package turnwords judges words that a person has said so far: is the sentence finished, is it only a
 // sign of listening, does it ask the assistant to be quiet. French; pure functions over text, no clock
 // and no sound.
-package turntaking
+package turnwords
 
 import (
 	"slices"

@@ -1,4 +1,4 @@
-package turntaking
+package turnwords
 
 // backchannels are what a listener says while the other talks.
 //
