@@ -53,7 +53,8 @@ func (e *entrance) caught(rec *httpx.Recorder, r *http.Request, p any) (abort bo
 	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		return true
 	}
-	err := fault.Wrap(fmt.Errorf("panic: %v\n%s", p, debug.Stack()), fault.Internal, "internal", "internal error")
+	cause := fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+	err := fault.Wrap(cause, fault.Internal, "internal", "internal error")
 	if rec.Started() {
 		httpx.LogFault(r, err)
 		return true

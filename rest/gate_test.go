@@ -35,8 +35,13 @@ func TestIDs(t *testing.T) {
 			}
 		}
 		for _, bad := range [][]string{
-			{header, "a b"}, {header, "é"}, {header, "a/b"}, {header, "a,b"}, {header, strings.Repeat("x", 129)},
-			{header, "a", header, "b"}, {header, "a", header, "a"},
+			{header, "a b"},
+			{header, "é"},
+			{header, "a/b"},
+			{header, "a,b"},
+			{header, strings.Repeat("x", 129)},
+			{header, "a", header, "b"},
+			{header, "a", header, "a"},
 		} {
 			a := do(t, srv, http.MethodGet, models, "", bad...)
 			if p := a.problem(t); a.status != 400 || p.Param != header || !v7.MatchString(a.header.Get(header)) {
@@ -148,8 +153,12 @@ func TestOrigins(t *testing.T) {
 		"guarded, token":              {rest.Config{Tokens: []string{"secret"}}, "/metrics", evil, withToken, 200, true},
 		"guarded, wrong token":        {rest.Config{Tokens: []string{"other"}}, "/metrics", evil, withToken, 403, false},
 		"guarded, same host":          {rest.Config{Tokens: []string{"secret"}}, "/metrics", "https://box.example", append([]string{"Host", "box.example:8080"}, withToken...), 200, true},
-		"guarded, same host, no token": {rest.Config{Tokens: []string{"secret"}}, "/metrics", "https://box.example",
-			[]string{"Host", "box.example:8080"}, 401, true},
+		"guarded, same host, no token": {
+			rest.Config{Tokens: []string{"secret"}},
+			"/metrics", "https://box.example",
+			[]string{"Host", "box.example:8080"},
+			401, true,
+		},
 		"open":            {open(), "/live", evil, nil, 200, false},
 		"unknown route":   {open(), "/v1/ai/none", evil, nil, 404, true},
 		"unknown, closed": {rest.Config{}, "/v1/ai/none", evil, nil, 404, false},

@@ -3,7 +3,6 @@ package ai
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -143,6 +142,5 @@ func (s *Service) Stop(w http.ResponseWriter, r *http.Request) error {
 
 // cancelled tells whether a generation was ended on purpose while its client still listens.
 func cancelled(r *http.Request, err error) bool {
-	return r.Context().Err() == nil &&
-		(errors.Is(err, fault.ErrStopped) || errors.Is(err, fault.ErrSuperseded) || fault.KindOf(err) == fault.Cancelled)
+	return r.Context().Err() == nil && fault.KindOf(err) == fault.Cancelled
 }

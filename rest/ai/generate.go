@@ -123,7 +123,9 @@ func (s *Service) run(
 	return end, err
 }
 
-func (s *Service) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, p pipeline.Prompt) error {
+func (s *Service) stream(
+	ctx context.Context, w http.ResponseWriter, r *http.Request, p pipeline.Prompt,
+) error {
 	out := httpx.NewStream(w)
 	defer out.Close()
 	end, err := s.run(ctx, r, p, func(d pipeline.Delta) error {

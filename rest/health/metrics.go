@@ -1,6 +1,7 @@
 package health
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,7 +38,8 @@ func NewMetrics(reg prometheus.Registerer, load func() Load) *Metrics {
 		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "brenda_stage_seconds",
 			Help: "Time that a stage of a turn took: vad and stt for the whole sound, " +
-				"llm_first_token from the transcript, tts_first_audio from the first chunk of text, first_audio from the turn's start.",
+				"llm_first_token from the transcript, tts_first_audio from the first chunk of text, " +
+				"first_audio from the turn's start.",
 			Buckets: prometheus.ExponentialBucketsRange(0.005, 60, 16),
 		}, []string{"stage"}),
 		turns: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -88,7 +90,7 @@ func failure(err error) string {
 		return f.Code
 	case f.Kind == fault.Unavailable:
 		return "unavailable"
-	case f.Kind == fault.Invalid, f.Kind == fault.NotFound, f.Kind == fault.Unsupported, f.Kind == fault.TooLarge:
+	case slices.Contains([]fault.Kind{fault.Invalid, fault.NotFound, fault.Unsupported, fault.TooLarge}, f.Kind):
 		return "refused"
 	}
 	return "error"
