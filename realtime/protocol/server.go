@@ -136,7 +136,7 @@ type TranscriptionError struct {
 	Type    string  `json:"type"`
 	Code    string  `json:"code"`
 	Message string  `json:"message"`
-	Param   *string `json:"param"`
+	Param   *string `json:"param,omitempty"` // left out for none: the Agents SDK takes no null here
 }
 
 // TranscriptionSegment is a stretch of a transcript; Start and End in seconds from the beginning of the item.

@@ -277,3 +277,27 @@ func TestSecretRequest(t *testing.T) {
 		t.Errorf("%s %v", b, err)
 	}
 }
+
+// TestOfficialClients merges what the Agents SDKs for Python (0.24) and JavaScript (0.20) send when they connect.
+func TestOfficialClients(t *testing.T) {
+	s := NewSession(Realtime)
+	s = merge(t, GA, s, `{"type":"realtime","tracing":"auto"}`)
+	s = merge(t, GA, s, `{"type":"realtime","audio":{"input":{"format":{"rate":24000,"type":"audio/pcm"},
+		"transcription":{"model":"gpt-4o-mini-transcribe"},"turn_detection":{"type":"semantic_vad","interrupt_response":true}},
+		"output":{"format":{"rate":24000,"type":"audio/pcm"},"voice":"ash"}},"instructions":"x","model":"gpt-realtime-2.1",
+		"output_modalities":["audio"],"tools":[]}`)
+	s = merge(t, GA, s, `{"type":"realtime","instructions":"x","model":"gpt-realtime-2.1","output_modalities":["audio"],
+		"audio":{"input":{"format":{"type":"audio/pcm","rate":24000},"noise_reduction":null,
+		"transcription":{"model":"gpt-4o-mini-transcribe"},"turn_detection":{"type":"semantic_vad","model_version":"x"}},
+		"output":{"format":{"type":"audio/pcm","rate":24000},"speed":1}},"tool_choice":"auto",
+		"tools":[{"type":"function","name":"heure","description":"","parameters":{"type":"object"},"strict":true}]}`)
+	n := Names{Models: []string{"qwen"}, Voices: []string{"Elise"}, Model: "qwen", Voice: "Elise", Transcriber: "base"}
+	if err := n.Resolve(&s); err != nil {
+		t.Fatal(err)
+	}
+	td := s.Input.TurnDetection
+	if s.Model != "qwen" || s.Output.Voice != "Elise" || s.Input.Transcription.Model != "base" || td.Type != SemanticVAD ||
+		!td.InterruptResponse || len(s.Tools) != 1 || string(s.Tracing) != `"auto"` {
+		t.Errorf("%+v", s)
+	}
+}
