@@ -60,18 +60,18 @@ func (a remoteArchive) Remove(ctx context.Context, id string) error {
 
 // withArchive runs f on the conversations: on the files when nobody has them open, through the running
 // server otherwise.
-func withArchive(cfg *config, log *slog.Logger, f func(sessions.Archive) error) error {
-	store, err := natsstore.Open(storeConfig(cfg, log))
+func withArchive(ctx context.Context, env *environment, f func(context.Context, sessions.Archive) error) error {
+	store, err := natsstore.Open(storeConfig(env.config, env.log)) //nolint:contextcheck // it is no call to be ended
 	if err == nil {
-		return errors.Join(f(storeArchive{store}), store.Close())
+		return errors.Join(f(ctx, storeArchive{store}), store.Close())
 	}
 	if !errors.Is(err, natsstore.ErrInUse) {
 		return err
 	}
-	cl := newClient(cfg)
+	cl := newClient(env.config)
 	defer cl.http.CloseIdleConnections()
 	var down *url.Error
-	if errCall := f(remoteArchive{cl}); errors.As(errCall, &down) {
+	if errCall := f(ctx, remoteArchive{cl}); errors.As(errCall, &down) {
 		return fmt.Errorf("%w, and no server answers on %s: %w", err, cl.base, down.Err)
 	} else if errCall != nil {
 		return errCall
@@ -101,7 +101,7 @@ func (c *sessionsListCmd) Validate() error {
 
 // Run lists conversations.
 func (c *sessionsListCmd) Run(ctx context.Context, env *environment) error {
-	return withArchive(env.config, env.log, func(a sessions.Archive) error {
+	return withArchive(ctx, env, func(ctx context.Context, a sessions.Archive) error {
 		list, err := a.List(ctx, c.Offset, c.Limit)
 		if err != nil {
 			return err
@@ -141,7 +141,7 @@ type sessionsShowCmd struct {
 
 // Run shows one conversation.
 func (c *sessionsShowCmd) Run(ctx context.Context, env *environment) error {
-	return withArchive(env.config, env.log, func(a sessions.Archive) error {
+	return withArchive(ctx, env, func(ctx context.Context, a sessions.Archive) error {
 		rec, err := a.Show(ctx, c.ID)
 		if err != nil {
 			return err
@@ -172,7 +172,7 @@ type sessionsRmCmd struct {
 
 // Run forgets conversations; one that is not there does not spare the others.
 func (c *sessionsRmCmd) Run(ctx context.Context, env *environment) error {
-	return withArchive(env.config, env.log, func(a sessions.Archive) error {
+	return withArchive(ctx, env, func(ctx context.Context, a sessions.Archive) error {
 		var errs []error
 		for _, id := range c.IDs {
 			if err := a.Remove(ctx, id); err != nil {
