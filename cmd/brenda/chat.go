@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/google/uuid"
 	"golang.org/x/term"
 )
 
@@ -36,7 +37,7 @@ func (c *chatCmd) Run(ctx context.Context, env *environment) error {
 		to = silent{}
 	}
 	if c.Session == "" {
-		c.Session = fmt.Sprintf("chat-%d", os.Getpid())
+		c.Session = "chat-" + uuid.Must(uuid.NewV7()).String()
 	}
 	return errors.Join(c.converse(ctx, env, cl, to), to.Close())
 }

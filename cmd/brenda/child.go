@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"brenda/pipeline/engine/kokoro"
+	"brenda/pipeline/engine/smartturn"
 	"brenda/pipeline/engine/whispercpp"
 )
 
@@ -17,6 +18,8 @@ func runEngine(ctx context.Context, name string, args []string) int {
 		err = whispercpp.ChildMain(ctx, args)
 	case "kokoro":
 		err = kokoro.ChildMain(ctx, args)
+	case "smartturn":
+		err = smartturn.ChildMain(ctx, args)
 	default:
 		err = fmt.Errorf("there is no engine %q", name)
 	}
