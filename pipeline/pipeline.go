@@ -109,8 +109,8 @@ type Usage struct {
 // Synthesizer speaks.
 type Synthesizer interface {
 	// Synthesize speaks l.Text and emits its sound at OutputRate, in order, in one piece or more. The text is already
-	// spoken language (see speechtext): no digits, no abbreviations. An unknown voice is fault.NotFound. The slice given to emit is
-	// the receiver's to keep.
+	// spoken language (see speechtext): no digits, no abbreviations. An unknown voice is fault.NotFound. The slice
+	// given to emit is the receiver's to keep.
 	Synthesize(ctx context.Context, l Line, emit func(pcm []float32) error) error
 }
 

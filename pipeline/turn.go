@@ -31,7 +31,7 @@ type Turn struct {
 	Text     string
 	Listen   ListenOptions
 	Compose  func(ctx context.Context, user string) (Prompt, error) // makes the prompt out of what the person said
-	Shorten  func(Prompt) (Prompt, bool)                            // drops the oldest turns; false when nothing is left to drop
+	Shorten  func(Prompt) (Prompt, bool)                            // drops the oldest turns; false when none is left
 	Voice    string
 	Language string
 	Mute     bool // write only

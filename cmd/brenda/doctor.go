@@ -55,7 +55,7 @@ func (d *doctorCmd) Run(ctx context.Context, env *environment) error {
 	}
 	for _, f := range found {
 		if f.State == missing {
-			return exitCode(1)
+			return exitError(1)
 		}
 	}
 	return nil

@@ -19,7 +19,7 @@ import (
 
 // cli is the command line.
 type cli struct {
-	Config string `placeholder:"FILE" help:"Configuration file (YAML); default: brenda.yaml in the user's configuration folder."`
+	Config string `placeholder:"FILE" help:"Configuration file (YAML); default: the user's brenda.yaml."`
 	config
 
 	Serve      serveCmd      `cmd:"" help:"Serve the assistant."`
@@ -48,7 +48,7 @@ func main() {
 		os.Exit(runEngine(ctx, os.Args[2], os.Args[3:]))
 	}
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	if code := exitCode(0); errors.As(err, &code) {
+	if code := exitError(0); errors.As(err, &code) {
 		os.Exit(int(code)) //nolint:gocritic // nothing is deferred but stop
 	}
 	if err != nil {
@@ -57,11 +57,11 @@ func main() {
 	}
 }
 
-// exitCode is an error that has been told of already and only sets the exit code.
-type exitCode int
+// exitError is an error that has been told of already and only sets the exit code.
+type exitError int
 
 // Error says the code.
-func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+func (c exitError) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // run parses the command line and runs its command.
 func run(ctx context.Context, args []string, out, errOut io.Writer) error {

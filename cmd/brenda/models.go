@@ -137,7 +137,7 @@ func (c *modelsVerifyCmd) Run(ctx context.Context, env *environment) error {
 		return err
 	}
 	if slices.ContainsFunc(checks, func(c weights.Check) bool { return !c.OK() }) {
-		return exitCode(1)
+		return exitError(1)
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ func TestModelsListJSON(t *testing.T) {
 func TestModelsVerifyAndRemove(t *testing.T) {
 	var out bytes.Buffer
 	env := modelsEnv(t, &out)
-	var code exitCode
+	var code exitError
 	err := (&modelsVerifyCmd{Names: []string{"kokoro"}}).Run(t.Context(), env)
 	if !errors.As(err, &code) || code != 1 || !strings.Contains(out.String(), "brenda models pull kokoro") {
 		t.Errorf("got %v: %s", err, &out)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"brenda/audio"
@@ -84,7 +85,7 @@ func (s *fileSink) Close() error {
 
 // players are programs that play raw sound from standard input, the best first.
 func players() [][]string {
-	rate := fmt.Sprint(pipeline.OutputRate)
+	rate := strconv.Itoa(pipeline.OutputRate)
 	return [][]string{
 		{"aplay", "-q", "-t", "raw", "-f", "S16_LE", "-c", "1", "-r", rate},
 		{"paplay", "--raw", "--format=s16le", "--channels=1", "--rate=" + rate},

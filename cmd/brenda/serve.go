@@ -62,7 +62,7 @@ func (in *instance) serve(ctx context.Context, ln net.Listener, want parts, read
 	g.Go(func() error {
 		if err := in.warm(warming, want); err != nil {
 			in.log.Error("not everything can serve", "error", err)
-			return nil //nolint:nilerr // the rest is served; /ready tells what is missing
+			return nil // the rest is served; /ready tells what is missing
 		}
 		ready()
 		return nil

@@ -61,7 +61,7 @@ func (a remoteArchive) Remove(ctx context.Context, id string) error {
 // withArchive runs f on the conversations: on the files when nobody has them open, through the running
 // server otherwise.
 func withArchive(ctx context.Context, env *environment, f func(context.Context, sessions.Archive) error) error {
-	store, err := natsstore.Open(storeConfig(env.config, env.log)) //nolint:contextcheck // it is no call to be ended
+	store, err := natsstore.Open(storeConfig(env.config, env.log))
 	if err == nil {
 		return errors.Join(f(ctx, storeArchive{store}), store.Close())
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -197,8 +198,8 @@ func (in *instance) warm(ctx context.Context, want parts) error {
 // close ends all parts, the newest first.
 func (in *instance) close() error {
 	var errs []error
-	for i := len(in.closers) - 1; i >= 0; i-- {
-		errs = append(errs, in.closers[i]())
+	for _, end := range slices.Backward(in.closers) {
+		errs = append(errs, end())
 	}
 	in.closers = nil
 	return errors.Join(errs...)

@@ -10,9 +10,9 @@ import (
 // the user's data folder. A test that needs a model and finds none fails; it is not skipped.
 func ModelsDir(tb testing.TB) string {
 	tb.Helper()
-	dir := os.Getenv("BRENDA_MODELS_DIR") //nolint:forbidigo // a test has no configuration
+	dir := os.Getenv("BRENDA_MODELS_DIR")
 	if dir == "" {
-		data := os.Getenv("XDG_DATA_HOME") //nolint:forbidigo // as above
+		data := os.Getenv("XDG_DATA_HOME")
 		if data == "" {
 			home, err := os.UserHomeDir()
 			if err != nil {

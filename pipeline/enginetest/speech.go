@@ -20,37 +20,37 @@ type Recording struct {
 }
 
 // Clip reads the sound.
-func (r Recording) Clip(t testing.TB) Clip {
-	t.Helper()
+func (r Recording) Clip(tb testing.TB) Clip {
+	tb.Helper()
 	pcm, err := audiotest.ReadFile(r.Path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return Clip{PCM: pcm, Text: r.Text}
 }
 
 // SpeechDir returns the folder of the corpus of human speech: BRENDA_SPEECH_DIR, else "speech" beside
 // the models. A test that finds none fails.
-func SpeechDir(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("BRENDA_SPEECH_DIR") //nolint:forbidigo // only tests come here
+func SpeechDir(tb testing.TB) string {
+	tb.Helper()
+	dir := os.Getenv("BRENDA_SPEECH_DIR")
 	if dir == "" {
-		dir = filepath.Join(ModelsDir(t), "..", "speech")
+		dir = filepath.Join(ModelsDir(tb), "..", "speech")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "index.tsv")); err != nil {
-		t.Fatalf("no recorded speech in %s; make it with: deploy/test-speech.sh %s", dir, dir)
+		tb.Fatalf("no recorded speech in %s; make it with: deploy/test-speech.sh %s", dir, dir)
 	}
 	return dir
 }
 
 // Speech returns the recordings of a folder of the corpus ("fr", "en", "armelle"), in the order of their
 // names.
-func Speech(t testing.TB, folder string) []Recording {
-	t.Helper()
-	dir := SpeechDir(t)
+func Speech(tb testing.TB, folder string) []Recording {
+	tb.Helper()
+	dir := SpeechDir(tb)
 	f, err := os.Open(filepath.Join(dir, "index.tsv"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer f.Close()
 	var all []Recording
@@ -62,32 +62,32 @@ func Speech(t testing.TB, folder string) []Recording {
 		}
 		sec, err := strconv.ParseFloat(col[1], 64)
 		if err != nil {
-			t.Fatalf("%s: %v", f.Name(), err)
+			tb.Fatalf("%s: %v", f.Name(), err)
 		}
 		all = append(all, Recording{Name: col[0], Path: filepath.Join(dir, col[0]), Seconds: sec, Text: col[2]})
 	}
 	if err := lines.Err(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if len(all) == 0 {
-		t.Fatalf("no recordings in %s/%s; remove %s and run: deploy/test-speech.sh %s", dir, folder, dir, dir)
+		tb.Fatalf("no recordings in %s/%s; remove %s and run: deploy/test-speech.sh %s", dir, folder, dir, dir)
 	}
 	return all
 }
 
 // NamedSpeech returns the recordings of these names, e.g. "fr/vm-nonumber.wav".
-func NamedSpeech(t testing.TB, names ...string) []Clip {
-	t.Helper()
+func NamedSpeech(tb testing.TB, names ...string) []Clip {
+	tb.Helper()
 	clips := make([]Clip, len(names))
 	for i, name := range names {
 		folder, _, _ := strings.Cut(name, "/")
-		for _, r := range Speech(t, folder) {
+		for _, r := range Speech(tb, folder) {
 			if r.Name == name {
-				clips[i] = r.Clip(t)
+				clips[i] = r.Clip(tb)
 			}
 		}
 		if clips[i].PCM == nil {
-			t.Fatalf("no recording %s in the corpus; remove it and run deploy/test-speech.sh again", name)
+			tb.Fatalf("no recording %s in the corpus; remove it and run deploy/test-speech.sh again", name)
 		}
 	}
 	return clips

@@ -103,7 +103,8 @@ func farewell(sentence string) bool {
 func rarelySaid(sentence string) bool {
 	return farewell(sentence) || slices.Contains([]string{
 		"merci", "merci beaucoup", "merci a tous", "merci a vous", "merci de votre attention",
-		"merci d avoir ecoute", "a bientot", "a la prochaine", "a tout de suite", "au revoir", "abonnez vous", "bonne journee", "c est parti",
+		"merci d avoir ecoute", "a bientot", "a la prochaine", "a tout de suite", "au revoir", "abonnez vous",
+		"bonne journee", "c est parti",
 		"ok", "oui", "non", "ah", "oh", "hum", "mmh", "hein",
 		"musique", "musique douce", "applaudissements", "rires", "silence", "generique",
 		"you", "thank you", "thanks", "thank you very much", "bye", "bye bye", "okay", "so", "the end", "i m sorry",

@@ -305,7 +305,7 @@ func TestCloseCutsWhatIsTooLong(t *testing.T) {
 		if _, err := r.Session("s").Ask(t.Context(), Question{Text: "deux"}); fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("a closed hub answers %v", err)
 		}
-		for range events { //nolint:revive // what is left in the buffer
+		for range events { // what is left in the buffer
 		}
 	})
 }

@@ -11,7 +11,9 @@ import (
 // dictionary is a Words for tests.
 type dictionary struct{}
 
-func (dictionary) Stop(s string) bool        { return strings.HasPrefix(s, "stop") || strings.HasPrefix(s, "attends") }
+func (dictionary) Stop(s string) bool {
+	return strings.HasPrefix(s, "stop") || strings.HasPrefix(s, "attends")
+}
 func (dictionary) Backchannel(s string) bool { return s == "oui" || s == "mmh" || s == "d'accord" }
 func (dictionary) Echo(heard, said string) bool {
 	return heard != "" && strings.Contains(said, heard)
@@ -92,7 +94,14 @@ func TestScenarios(t *testing.T) {
 		"a sentence":                 {act: func(p *person) { p.silence(500); p.speaks(1500); p.silence(1000) }, want: "start pause end"},
 		"one short word is not lost": {act: func(p *person) { p.speaks(130); p.silence(1000) }, want: "start pause end"},
 		"a click is nothing":         {act: func(p *person) { p.speaks(64); p.silence(2000) }, want: ""},
-		"clicks do not add up":       {act: func(p *person) { p.speaks(32); p.silence(800); p.speaks(32); p.silence(800); p.speaks(64); p.silence(800) }, want: ""},
+		"clicks do not add up": {act: func(p *person) {
+			p.speaks(32)
+			p.silence(800)
+			p.speaks(32)
+			p.silence(800)
+			p.speaks(64)
+			p.silence(800)
+		}, want: ""},
 		"a pause for breath": {
 			act:  func(p *person) { p.speaks(1000); p.silence(300); p.speaks(800); p.silence(1000) },
 			want: "start pause resume pause end",
@@ -108,7 +117,13 @@ func TestScenarios(t *testing.T) {
 			want: "start pause resume pause end",
 		},
 		"an unfinished sentence is waited for": {
-			act:  func(p *person) { p.words, p.sound = "je voudrais un", 0.4; p.speaks(900); p.silence(1500); p.speaks(500); p.silence(300) },
+			act: func(p *person) {
+				p.words, p.sound = "je voudrais un", 0.4
+				p.speaks(900)
+				p.silence(1500)
+				p.speaks(500)
+				p.silence(300)
+			},
 			want: "start pause resume pause",
 		},
 		"but not for ever": {
@@ -164,8 +179,13 @@ func TestScenarios(t *testing.T) {
 			want: "duck probe cut start pause end",
 		},
 		"our own voice": {
-			cfg:  Config{Interrupt: true},
-			act:  func(p *person) { p.words = "il fait"; p.Reply(true, "aujourd'hui il fait beau"); p.speaks(300); p.silence(900) },
+			cfg: Config{Interrupt: true},
+			act: func(p *person) {
+				p.words = "il fait"
+				p.Reply(true, "aujourd'hui il fait beau")
+				p.speaks(300)
+				p.silence(900)
+			},
 			want: "duck probe echo unduck",
 		},
 		"interruption is switched off": {
@@ -189,7 +209,13 @@ func TestScenarios(t *testing.T) {
 			want: "timeout",
 		},
 		"words that come late count for nothing": {
-			act:  func(p *person) { p.words, p.lag = "je voudrais un", 40; p.speaks(900); p.silence(400); p.speaks(500); p.silence(950) },
+			act: func(p *person) {
+				p.words, p.lag = "je voudrais un", 40
+				p.speaks(900)
+				p.silence(400)
+				p.speaks(500)
+				p.silence(950)
+			},
 			want: "start pause resume pause end",
 		},
 	}
