@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"brenda/pipeline/fault"
@@ -30,7 +31,7 @@ type WorkerConfig struct {
 type Worker struct {
 	cfg  WorkerConfig
 	proc *Process
-	conn chan *conn // holds the conn to the current child, once there is one
+	conn atomic.Pointer[conn] // to the present child; nil before the first
 }
 
 // StartWorker starts a worker that lives until ctx ends or Close is called. It returns at once.
@@ -41,7 +42,7 @@ func StartWorker(ctx context.Context, cfg WorkerConfig) *Worker {
 	if cfg.StopGrace <= 0 {
 		cfg.StopGrace = 2 * time.Second
 	}
-	w := &Worker{cfg: cfg, conn: make(chan *conn, 1)}
+	w := &Worker{cfg: cfg}
 	w.proc = Start(ctx, Config{
 		Name: cfg.Name, Command: w.command, ReadyTimeout: cfg.ReadyTimeout, Grace: cfg.StopGrace,
 		Policy: cfg.Policy, Log: cfg.Log, attach: w.attach,
@@ -68,11 +69,7 @@ func (w *Worker) command() (Command, error) {
 // attach makes the connection to a child that was just started.
 func (w *Worker) attach(c *child) (func(context.Context) error, func(string)) {
 	cn := newConn(c, w.cfg)
-	select {
-	case <-w.conn: // the one before
-	default:
-	}
-	w.conn <- cn
+	w.conn.Store(cn)
 	ready := func(ctx context.Context) error {
 		select {
 		case <-cn.hello:
@@ -84,17 +81,6 @@ func (w *Worker) attach(c *child) (func(context.Context) error, func(string)) {
 		}
 	}
 	return ready, cn.detach
-}
-
-// current returns the connection to the present child, nil before the first.
-func (w *Worker) current() *conn {
-	select {
-	case cn := <-w.conn:
-		w.conn <- cn
-		return cn
-	default:
-		return nil
-	}
 }
 
 // Wait is [Process.Wait].
@@ -134,8 +120,7 @@ func (w *Worker) Call(ctx context.Context, method string, meta any, payload []by
 		if err != nil {
 			return nil, nil, err
 		}
-		cn := w.current()
-		c, ok := cn.begin(f)
+		c, ok := w.conn.Load().begin(f) // past the first readiness there is a connection
 		if !ok {
 			continue // it died after it became ready: wait for the next one
 		}
