@@ -1,0 +1,9 @@
+package main
+
+import (
+	"brenda/rest/httpx"
+	"brenda/web"
+)
+
+// page is the page at /.
+func page() httpx.Handler { return web.Handler() }
