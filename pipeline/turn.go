@@ -34,7 +34,8 @@ type Turn struct {
 	Shorten  func(Prompt) (Prompt, bool)                            // drops the oldest turns; false when none is left
 	Voice    string
 	Language string
-	Mute     bool // write only
+	Speed    float64 // of the voice; 0 means 1
+	Mute     bool    // write only
 }
 
 // Run carries the turn out, and sends its events, all but the last (DoneEvent), to out. It returns when every stage has
@@ -156,7 +157,7 @@ func (r *reply) speak(ctx context.Context, chunks <-chan speechtext.Chunk) error
 			continue
 		}
 		r.mark(&r.res.Timings.FirstChunk)
-		ev, err := r.Engines.say(ctx, c, Line{Voice: r.Voice, Language: r.Language})
+		ev, err := r.Engines.say(ctx, c, Line{Voice: r.Voice, Language: r.Language, Speed: r.Speed})
 		if err != nil {
 			return err
 		}

@@ -39,8 +39,13 @@ func With(ctx context.Context, c Class) context.Context { return context.WithVal
 
 // From returns the class of a context's work: Foreground unless it was marked otherwise.
 func From(ctx context.Context) Class {
-	if c, ok := ctx.Value(classKey{}).(Class); ok && c > Foreground && c < classes {
-		return c
+	switch c := ctx.Value(classKey{}).(type) {
+	case *lane:
+		return c.class()
+	case Class:
+		if c > Foreground && c < classes {
+			return c
+		}
 	}
 	return Foreground
 }

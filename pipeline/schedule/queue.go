@@ -43,7 +43,8 @@ type ticket struct {
 	since   time.Time               // of arrival, then of its start
 	granted chan struct{}           // closed when it may run
 	cancel  context.CancelCauseFunc // ends its context; set for speculative work
-	told    bool                    // that it was preempted
+	told    bool                    // that it was preempted, or is over: its class is settled
+	lane    *lane                   // that it belongs to; nil for none
 }
 
 // Do runs work when it is its turn, and returns its error. The class is ctx's. Work that cannot start in
@@ -58,6 +59,10 @@ func (q *Queue) Do(ctx context.Context, work func(context.Context) error) error 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	t := &ticket{q: q, class: From(ctx), granted: make(chan struct{}), cancel: cancel}
+	t.lane, _ = ctx.Value(classKey{}).(*lane)
+	if t.lane != nil {
+		defer t.lane.leave(t)
+	}
 	if err := q.enter(ctx, t); err != nil {
 		return err
 	}
@@ -80,7 +85,11 @@ func (q *Queue) enter(ctx context.Context, t *ticket) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	t.since = time.Now()
+	if t.lane != nil {
+		t.lane.join(t)
+	}
 	if wait, ok := q.admits(ctx, t.class); !ok {
+		t.told = true
 		return q.refuse(wait)
 	}
 	q.waiting[t.class] = append(q.waiting[t.class], t)
@@ -144,6 +153,7 @@ func (q *Queue) await(ctx context.Context, t *ticket) error {
 	m := q.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	t.told = true
 	select {
 	case <-t.granted: // granted in the same moment: give it back
 		m.finish(t)
@@ -171,6 +181,7 @@ func (q *Queue) leave(t *ticket, took time.Duration, whole bool) {
 	}
 	q.finished++
 	m.finish(t)
+	t.told = true // that it is over
 	m.dispatch()
 }
 

@@ -34,7 +34,7 @@ func (l *live) newTurn(q Question, rec *Record, before *running) *pipeline.Turn 
 			ms := compose(system, rec.Turns, user, cfg.ContextTokens-cfg.MaxTokens)
 			return pipeline.Prompt{Model: model, Messages: ms, MaxTokens: cfg.MaxTokens, Affinity: l.id}, nil
 		},
-		Shorten: shorten,
+		Shorten: Shorten,
 	}
 }
 
@@ -65,8 +65,8 @@ func compose(system string, turns []Turn, user string, budget int) []pipeline.Me
 	return append(append(ms, past...), last)
 }
 
-// shorten drops the older half of the past, for a prompt that the estimate let through and the model did not.
-func shorten(p pipeline.Prompt) (pipeline.Prompt, bool) {
+// Shorten drops the older half of the past, for a prompt that the estimate let through and the model did not.
+func Shorten(p pipeline.Prompt) (pipeline.Prompt, bool) {
 	head := 0
 	if len(p.Messages) > 0 && p.Messages[0].Role == "system" {
 		head = 1

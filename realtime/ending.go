@@ -1,0 +1,208 @@
+package realtime
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"brenda/pipeline/fault"
+	"brenda/pipeline/session"
+	"brenda/realtime/protocol"
+)
+
+// ending is how a response ended.
+type ending struct {
+	status, reason string
+	err            *protocol.Error
+}
+
+// finish ends a response: its item first, then, when the exchange is kept, the response itself.
+func (c *call) finish(ctx context.Context, r *response, e ending) {
+	r.closing = true
+	r.stop(fault.ErrBargeIn)
+	close(r.over)
+	if r.item != nil {
+		c.closeItem(r, e)
+	}
+	x, ok := c.exchange(r, e)
+	switch {
+	case ok && e.status != protocol.Cancelled:
+		c.keep.add(ctx, c, x, func(ctx context.Context) { c.done(ctx, r, e) })
+	case ok:
+		c.keep.later(ctx, c, x, r.item.ID)
+		c.done(ctx, r, e)
+	default:
+		c.done(ctx, r, e)
+	}
+}
+
+// closeItem ends the message of a response, with the words that were heard.
+func (c *call) closeItem(r *response, e ending) {
+	text, it := r.text.String(), r.item
+	it.Status = protocol.Incomplete
+	switch {
+	case e.status == protocol.Completed:
+		it.Status = protocol.Completed
+	case r.play == nil || e.status == protocol.Incomplete:
+	case e.status == protocol.Cancelled:
+		text, it.cut = r.play.heard(r.play.position(time.Now())), true
+	default: // what was sent will be heard
+		text, it.cut = heardOf(r.play.chunks, r.play.sent), true
+	}
+	it.setText(text)
+	if r.play != nil {
+		it.chunks = r.play.chunks
+		c.send(&protocol.OutputAudioDone{PartRef: r.part()})
+		c.send(&protocol.OutputTranscriptDone{PartRef: r.part(), Transcript: text})
+	} else {
+		c.send(&protocol.OutputTextDone{PartRef: r.part(), Text: text})
+	}
+	c.send(&protocol.ContentPartDone{PartRef: r.part(), Part: protocol.Part{Type: r.cfg.Modality, Text: text}})
+	c.send(&protocol.OutputItemDone{ResponseID: r.id, Item: it.show()})
+	if !r.cfg.OutOfBand {
+		c.items.version++
+		c.send(&protocol.ItemDone{PreviousItemID: c.items.before(it.ID), Item: it.show()})
+	}
+}
+
+// done tells the client that a response is over, and goes on to the next one.
+func (c *call) done(ctx context.Context, r *response, e ending) {
+	c.send(&protocol.ResponseDone{Response: c.shown(r, e)})
+	c.send(&protocol.RateLimitsUpdated{})
+	c.note(ctx, r, e)
+	delete(c.side, r.id)
+	if c.answer != r {
+		return
+	}
+	c.answer = nil
+	if e.status == protocol.Cancelled && c.spoken == r.play {
+		c.spoken = nil
+		c.apply(ctx, c.turns.Reply(false, ""))
+	}
+	if next := c.after; next != nil && c.answer == nil {
+		c.after = nil
+		next(ctx)
+	}
+}
+
+// note writes the log line of a response.
+func (c *call) note(ctx context.Context, r *response, e ending) {
+	attrs := append([]slog.Attr{
+		slog.String("response", r.id), slog.String("how", e.status), slog.String("why", e.reason),
+		slog.String("turn", r.trace.why),
+	}, r.trace.stages()...)
+	if e.err != nil {
+		attrs = append(attrs, slog.String("code", e.err.Code))
+	}
+	c.log.LogAttrs(ctx, slog.LevelInfo, "response ended", attrs...)
+}
+
+// shown is a response as events carry it.
+func (c *call) shown(r *response, e ending) protocol.Response {
+	out := protocol.Response{
+		ID: r.id, Status: e.status, Reason: e.reason, Error: e.err,
+		Modality: r.cfg.Modality, Sound: r.cfg.Output, MaxOutputTokens: r.cfg.MaxOutputTokens,
+		Temperature: r.cfg.Temperature, Metadata: r.cfg.Metadata,
+	}
+	if !r.cfg.OutOfBand {
+		out.ConversationID = c.items.conversation
+	}
+	if e.status == protocol.InProgress {
+		return out
+	}
+	out.Metadata = r.trace.metadata(r.cfg.Metadata)
+	out.Usage = &protocol.Usage{}
+	if r.result != nil {
+		u := r.result.Usage
+		*out.Usage = protocol.Usage{Input: u.PromptTokens, Cached: u.CachedTokens, Output: u.CompletionTokens}
+	}
+	if r.item != nil {
+		out.Output = []protocol.Item{r.item.show()}
+	}
+	return out
+}
+
+// exchange is what a response leaves in the history: what was said since the answer before, and the answer as it was heard.
+func (c *call) exchange(r *response, e ending) (session.Turn, bool) {
+	if r.item == nil || r.cfg.OutOfBand || e.status == protocol.Failed {
+		return session.Turn{}, false
+	}
+	var said []string
+	for _, it := range slices.Backward(c.items.list) {
+		if it == r.item || it.Role == protocol.System {
+			continue
+		}
+		if it.Role == protocol.Assistant && !it.silent() {
+			break
+		}
+		if text := it.text(); it.Role == protocol.User && text != "" {
+			said = append([]string{text}, said...)
+		}
+	}
+	x := session.Turn{
+		At: r.began.UTC(), User: strings.Join(said, "\n"), Assistant: strings.TrimSpace(r.item.text()), Cut: r.item.cut,
+	}
+	return x, x.User != "" || x.Assistant != ""
+}
+
+// silent tells whether nothing of an answer was heard.
+func (it *item) silent() bool { return it.text() == "" }
+
+// grace is how long a cut exchange waits for the client's word on how much of it was heard.
+const grace = time.Second
+
+// keeper puts exchanges into the history, one after the other.
+type keeper struct {
+	last    chan struct{} // closed when the newest one is there
+	pending *session.Turn // cut, and not yet put there
+	item    string        // its answer
+	until   time.Time
+}
+
+// add puts an exchange into the history, and calls then.
+func (k *keeper) add(ctx context.Context, c *call, t session.Turn, then func(ctx context.Context)) {
+	k.flush(ctx, c)
+	before, now := k.last, make(chan struct{})
+	k.last = now
+	keep := context.WithoutCancel(ctx)
+	c.work.Go(func() {
+		if before != nil {
+			<-before
+		}
+		_ = c.talk.Append(keep, t) // has been logged; the answer was given all the same
+		close(now)
+		c.post(then)
+	})
+}
+
+// later puts an exchange there when the client has had time to say what was heard.
+func (k *keeper) later(ctx context.Context, c *call, t session.Turn, item string) {
+	k.flush(ctx, c)
+	k.pending, k.item, k.until = &t, item, time.Now().Add(grace)
+}
+
+// heard is the client's word on what was heard of an answer.
+func (k *keeper) heard(item, text string) {
+	if k.pending != nil && k.item == item {
+		k.pending.Assistant = text
+	}
+}
+
+// flush puts there what waits.
+func (k *keeper) flush(ctx context.Context, c *call) {
+	if t := k.pending; t != nil {
+		k.pending = nil
+		k.add(ctx, c, *t, func(context.Context) {})
+	}
+}
+
+func (k *keeper) tick(ctx context.Context, c *call, now time.Time) {
+	if k.pending != nil && !now.Before(k.until) {
+		k.flush(ctx, c)
+	}
+}
+
+// due returns when tick has something to do.
+func (k *keeper) due() (time.Time, bool) { return k.until, k.pending != nil }

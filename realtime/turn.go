@@ -1,0 +1,388 @@
+package realtime
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"brenda/pipeline"
+	"brenda/pipeline/fault"
+	"brenda/pipeline/hearing"
+	"brenda/pipeline/schedule"
+	"brenda/realtime/protocol"
+	"brenda/realtime/turntaking"
+)
+
+// utterance is one turn of the person, from the first syllable until it has been answered.
+type utterance struct {
+	item    string  // the message that it becomes
+	from    int     // the first frame of its sound, the prefix included
+	over    bool    // the turn was taken: what is drafted counts
+	seconds float64 // how long it is
+	mute    bool    // it gets no answer: the person spoke on before there was one
+	draft   *draft
+	trace   *trace
+}
+
+// draft is what is prepared in a pause, before it is known that the turn is over.
+type draft struct {
+	rev     int
+	cancel  context.CancelCauseFunc
+	urgent  func() // makes its work foreground work
+	done    bool   // text and err are known
+	text    string
+	err     error
+	answer  *response // held back; nil for none
+	version int       // of the items that the answer was made from
+}
+
+// drop throws the draft away.
+func (u *utterance) drop() {
+	if u.draft != nil {
+		u.draft.cancel(errUnsaid)
+		u.draft = nil
+	}
+}
+
+// errUnsaid ends work on a pause after which the person went on.
+var errUnsaid = errors.New("the person went on")
+
+// turnConfig returns the rules of the session for package turntaking.
+func (c *call) turnConfig() turntaking.Config {
+	t := c.cfg.Input.TurnDetection
+	if t == nil {
+		return turntaking.Config{Mode: turntaking.Manual, Words: french{}}
+	}
+	ms := func(n int) time.Duration { return max(time.Duration(n)*time.Millisecond, 1) } // 0 means the default there
+	cfg := turntaking.Config{Interrupt: t.InterruptResponse, Words: french{}}
+	if t.Type == protocol.SemanticVAD {
+		cfg.Mode = turntaking.Semantic
+		cfg.Longest = map[string]time.Duration{"low": 8 * time.Second, "high": 2 * time.Second}[t.Eagerness]
+		return cfg
+	}
+	cfg.Mode = turntaking.ServerVAD
+	cfg.Threshold = max(float32(t.Threshold), 0.01)
+	cfg.Prefix, cfg.Silence = ms(t.PrefixPaddingMs), ms(t.SilenceDurationMs)
+	if t.IdleTimeoutMs != nil {
+		cfg.Idle = ms(*t.IdleTimeoutMs)
+	}
+	return cfg
+}
+
+// manual tells whether the client says itself what is a turn.
+func (c *call) manual() bool { return c.cfg.Input.TurnDetection == nil }
+
+// hear takes judged sound.
+func (c *call) hear(ctx context.Context, in input) {
+	if in.err != nil && !c.deaf {
+		c.deaf = true
+		c.complain(in.err, "")
+	}
+	const n = pipeline.FrameSamples
+	for i, p := range in.probs {
+		c.mic.push(in.pcm[i*n:(i+1)*n], p)
+		c.apply(ctx, c.turns.Frame(p))
+	}
+	if c.turn == nil && !c.manual() {
+		c.mic.keep(c.turnConfig().Defaults().Prefix + idleSound)
+	}
+}
+
+// apply carries out what turn-taking has decided.
+func (c *call) apply(ctx context.Context, effects []turntaking.Effect) {
+	for _, e := range effects {
+		switch e.Kind {
+		case turntaking.SpeechStarted:
+			c.speechStarted(ctx, e)
+		case turntaking.Paused:
+			c.paused(ctx, e)
+		case turntaking.Resumed:
+			if c.turn != nil {
+				c.turn.drop()
+			}
+		case turntaking.TurnEnded:
+			c.turnEnded(ctx, e)
+		case turntaking.Duck:
+			c.held = true
+		case turntaking.Unduck:
+			c.held = false
+			c.paceAnswer(ctx)
+		case turntaking.Probe:
+			c.probe(ctx, e)
+		case turntaking.Interrupted:
+			c.log.Debug("interrupted", "why", e.Why)
+			c.interrupted(ctx)
+		case turntaking.TimedOut:
+			c.timedOut(ctx, e)
+		case turntaking.Backchannel, turntaking.Echo:
+			c.log.Debug("heard over the reply", "words", e.Text, "echo", e.Kind == turntaking.Echo)
+		}
+	}
+}
+
+// interrupted stops the answer that is being heard.
+func (c *call) interrupted(ctx context.Context) {
+	c.held = false
+	c.spoken = nil
+	if c.answer != nil {
+		c.cancel(ctx, c.answer, protocol.TurnDetected)
+	}
+}
+
+func (c *call) speechStarted(ctx context.Context, e turntaking.Effect) {
+	if t := c.cfg.Input.TurnDetection; t != nil && t.InterruptResponse && c.answer != nil {
+		c.interrupted(ctx) // it was being prepared, and nothing had been heard of it
+	}
+	if c.latest != nil && c.latest.waits() {
+		c.latest.mute = true // it will be answered together with what is said now
+	}
+	c.after, c.held = nil, false
+	c.turn = &utterance{item: protocol.NewID("item"), from: frameAt(e.At)}
+	c.send(&protocol.SpeechStarted{ItemID: c.turn.item, AudioStartMs: int(e.At.Milliseconds())})
+}
+
+// waits tells whether the words of a turn are not known yet.
+func (u *utterance) waits() bool { return u.draft != nil && !u.draft.done }
+
+// paused begins to prepare an answer.
+func (c *call) paused(ctx context.Context, e turntaking.Effect) {
+	u := c.turn
+	if u == nil {
+		return
+	}
+	u.trace = newTrace(e.At, c.turns.Now())
+	ctx, urgent := schedule.Later(ctx)
+	c.listen(ctx, u, e.Rev, urgent)
+}
+
+// listen has the sound of the turn written down, and judged.
+func (c *call) listen(ctx context.Context, u *utterance, rev int, urgent func()) {
+	u.drop()
+	ctx, cancel := context.WithCancelCause(ctx)
+	d := &draft{rev: rev, cancel: cancel, urgent: urgent}
+	u.draft = d
+	said := c.mic.from(u.from)
+	u.seconds = said.seconds()
+	if detector := c.srv.engines.Turn; detector != nil && !u.over && c.semantic() {
+		c.work.Go(func() {
+			p, err := detector.Finished(ctx, said.pcm)
+			if err != nil {
+				return // silence and words decide alone
+			}
+			c.post(func(context.Context) { c.turns.Judged(rev, p) })
+		})
+	}
+	o := c.hearingOptions()
+	c.work.Go(func() {
+		text, err := c.recognize(ctx, said, o)
+		c.post(func(ctx context.Context) { c.transcribed(ctx, u, d, text, err) })
+	})
+}
+
+// semantic tells whether words and melody count for the end of a turn.
+func (c *call) semantic() bool {
+	t := c.cfg.Input.TurnDetection
+	return t != nil && t.Type == protocol.SemanticVAD
+}
+
+func (c *call) hearingOptions() hearing.Options {
+	o := hearing.Options{Language: c.srv.cfg.Language}
+	if t := c.cfg.Input.Transcription; t != nil {
+		if t.Language != "" {
+			o.Language = t.Language
+		}
+		if t.Model != c.names.Transcriber {
+			o.Model = t.Model
+		}
+		o.Prompt = strings.TrimSpace(t.Prompt + " " + strings.Join(t.Keywords, ", "))
+	}
+	return o
+}
+
+// recognize writes a stretch of sound down. It runs beside the call.
+func (c *call) recognize(ctx context.Context, s speech, o hearing.Options) (string, error) {
+	var texts []string
+	for _, u := range s.utterances() {
+		t, err := c.srv.engines.Ear.Recognize(ctx, u, o)
+		switch {
+		case err == nil:
+			texts = append(texts, t.Text)
+		case !silent(err):
+			return "", err
+		}
+	}
+	return strings.TrimSpace(strings.Join(texts, " ")), nil
+}
+
+// silent tells whether an error only says that nobody spoke.
+func silent(err error) bool { f := fault.As(err); return f != nil && f.Code == "no_speech" }
+
+// transcribed takes the words of a draft.
+func (c *call) transcribed(ctx context.Context, u *utterance, d *draft, text string, err error) {
+	if u.draft != d {
+		return // the person went on
+	}
+	if errors.Is(err, fault.ErrPreempted) {
+		u.draft = nil
+		if u.over {
+			c.listen(ctx, u, d.rev, func() {})
+		}
+		return
+	}
+	d.done, d.text, d.err = true, text, err
+	u.trace.mark(&u.trace.transcript)
+	if u.over {
+		c.conclude(ctx, u)
+		return
+	}
+	c.apply(ctx, c.turns.Heard(d.rev, text))
+	if text != "" && c.answers() && c.answer == nil && u.draft == d {
+		c.prepare(ctx, u, d)
+	}
+}
+
+// answers tells whether a turn is answered without being asked to.
+func (c *call) answers() bool {
+	t := c.cfg.Input.TurnDetection
+	return t != nil && t.CreateResponse && c.cfg.Type == protocol.Realtime
+}
+
+// prepare begins the answer to a turn that may be over, and holds it back.
+func (c *call) prepare(ctx context.Context, u *utterance, d *draft) {
+	cfg, err := c.cfg.Response(protocol.ResponsePatch{})
+	if err != nil {
+		return
+	}
+	ctx, urgent := schedule.Later(ctx)
+	before := d.urgent
+	d.urgent = func() { before(); urgent() }
+	d.version = c.items.version
+	d.answer = c.respond(ctx, cfg, plan{user: d.text, trace: u.trace, held: true})
+}
+
+// turnEnded takes the turn: what was prepared for it counts now.
+func (c *call) turnEnded(ctx context.Context, e turntaking.Effect) {
+	u := c.turn
+	if u == nil {
+		return
+	}
+	c.turn, c.latest, u.over = nil, u, true
+	c.send(&protocol.SpeechStopped{ItemID: u.item, AudioEndMs: int(e.At.Milliseconds())})
+	if u.draft == nil || u.draft.rev != e.Rev {
+		u.trace = newTrace(e.At, c.turns.Now())
+		c.listen(ctx, u, e.Rev, func() {})
+	}
+	u.trace.mark(&u.trace.decision)
+	u.trace.why = e.Why
+	c.commit(ctx, u)
+	u.draft.urgent()
+	if u.draft.done {
+		c.conclude(ctx, u)
+	}
+}
+
+// commit makes a message of the turn.
+func (c *call) commit(_ context.Context, u *utterance) {
+	it := spoken(u.item)
+	it.seconds = u.seconds
+	version := c.items.version
+	c.send(&protocol.InputCommitted{ItemID: u.item, PreviousItemID: c.items.last()})
+	c.add(it, nil)
+	if d := u.draft; d != nil && d.answer != nil && d.version == version {
+		d.version = c.items.version // the answer was made with these words in mind
+	}
+	c.mic.keep(c.turnConfig().Defaults().Prefix + idleSound)
+}
+
+// add puts an item into the conversation and tells the client.
+func (c *call) add(it *item, behind *string) bool {
+	if !c.items.insert(it, behind) {
+		return false
+	}
+	before := c.items.before(it.ID)
+	c.send(&protocol.ItemAdded{PreviousItemID: before, Item: it.show()})
+	c.send(&protocol.ItemDone{PreviousItemID: before, Item: it.show()})
+	return true
+}
+
+// conclude has a turn that was taken answered, now that its words are known.
+func (c *call) conclude(ctx context.Context, u *utterance) {
+	d := u.draft
+	u.draft = nil
+	c.settle(u.item, d.text, d.err)
+	switch {
+	case u.mute || !c.answers() || d.text == "" && d.err == nil:
+		c.discard(d)
+	case d.answer != nil && d.answer.held && d.version == c.items.version && c.answer == nil:
+		c.release(ctx, d.answer)
+	default:
+		c.discard(d)
+		c.reply(ctx, u.trace)
+	}
+}
+
+// discard ends an answer that was prepared in vain.
+func (c *call) discard(d *draft) {
+	if d.answer != nil {
+		c.abandon(d.answer, errUnsaid)
+	}
+}
+
+// settle gives a message of sound its words, and tells the client.
+func (c *call) settle(id, text string, err error) {
+	it, _ := c.items.find(id)
+	if it == nil {
+		return // it was deleted meanwhile
+	}
+	if err == nil {
+		it.setText(text)
+	}
+	it.words.known(text, err)
+	if c.cfg.Input.Transcription == nil {
+		return
+	}
+	if err != nil {
+		e := protocol.FromFault(err)
+		c.send(&protocol.TranscriptionFailed{ItemID: id, Error: protocol.TranscriptionError{
+			Type: e.Type, Code: e.Code, Message: e.Message, Param: e.Param,
+		}})
+		return
+	}
+	if text != "" {
+		c.send(&protocol.TranscriptionDelta{ItemID: id, Delta: text})
+	}
+	c.send(&protocol.TranscriptionCompleted{ItemID: id, Transcript: text, Usage: protocol.DurationUsage(it.seconds)})
+}
+
+// probe finds out what is being said over the answer.
+func (c *call) probe(ctx context.Context, e turntaking.Effect) {
+	said := c.mic.from(frameAt(e.From))
+	o := c.hearingOptions()
+	c.work.Go(func() {
+		text, err := c.recognize(ctx, said, o)
+		if err != nil {
+			text = ""
+		}
+		c.post(func(ctx context.Context) { c.apply(ctx, c.turns.Heard(e.Rev, text)) })
+	})
+}
+
+// timedOut has Brenda say something to a person who has been silent.
+func (c *call) timedOut(ctx context.Context, e turntaking.Effect) {
+	if c.answer != nil || !c.answers() {
+		return
+	}
+	it := spoken(protocol.NewID("item"))
+	c.send(&protocol.TimeoutTriggered{
+		ItemID: it.ID, AudioStartMs: int(e.From.Milliseconds()), AudioEndMs: int(e.At.Milliseconds()),
+	})
+	c.send(&protocol.InputCommitted{ItemID: it.ID, PreviousItemID: c.items.last()})
+	c.add(it, nil)
+	it.words.known("", nil)
+	cfg, err := c.cfg.Response(protocol.ResponsePatch{})
+	if err != nil {
+		return
+	}
+	c.begin(ctx, cfg, plan{user: "…"})
+}

@@ -1,0 +1,102 @@
+package realtime
+
+import (
+	"context"
+	"errors"
+	"time"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+
+	"brenda/realtime/protocol"
+)
+
+// wire is how events travel. The call knows only this; another form of the same conversation is another wire.
+type wire interface {
+	frames
+	// Ping returns when the client has answered.
+	Ping(ctx context.Context) error
+	// Close says goodbye, with the reason.
+	Close(why error)
+}
+
+// frames are what a wire carries.
+type frames interface {
+	// Read returns the client's next event. An error that is a *protocol.Error is about that event alone; any other
+	// ends the connection.
+	Read(ctx context.Context) (protocol.ClientEvent, error)
+	// Encode returns the bytes of an event, nil when this wire has no such event. One goroutine uses it.
+	Encode(ev protocol.ServerEvent) ([]byte, error)
+	// Write sends what Encode returned.
+	Write(ctx context.Context, frame []byte) error
+}
+
+// The limits of a connection.
+const (
+	maxFrame     = 16 << 20         // bytes of one frame of the client; more ends the connection with 1009
+	writeTimeout = 10 * time.Second // of one frame; a client that takes longer is gone
+	pingEvery    = 20 * time.Second
+	pongTimeout  = 20 * time.Second
+)
+
+// Why a connection ends, apart from its client's leaving.
+var (
+	errNotText = errors.New("binary frames are not part of this protocol")
+	errUTF8    = errors.New("the text is not UTF-8")
+	errSlow    = errors.New("the client does not read what it is sent")
+)
+
+// jsonWire is OpenAI's form: one JSON object in each text frame.
+type jsonWire struct {
+	conn    *websocket.Conn
+	dialect protocol.Dialect
+	encoder protocol.Encoder
+}
+
+func newJSONWire(conn *websocket.Conn, d protocol.Dialect) *jsonWire {
+	conn.SetReadLimit(maxFrame)
+	return &jsonWire{conn: conn, dialect: d, encoder: protocol.Encoder{Dialect: d}}
+}
+
+func (w *jsonWire) Read(ctx context.Context) (protocol.ClientEvent, error) {
+	kind, frame, err := w.conn.Read(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case kind != websocket.MessageText:
+		return nil, errNotText
+	case !utf8.Valid(frame):
+		return nil, errUTF8
+	}
+	return protocol.Decode(w.dialect, frame)
+}
+
+func (w *jsonWire) Encode(ev protocol.ServerEvent) ([]byte, error) { return w.encoder.Encode(ev) }
+
+// Write has a deadline of its own: the end of a call, or of a turn, must not tear a frame apart.
+func (w *jsonWire) Write(ctx context.Context, frame []byte) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	return w.conn.Write(ctx, websocket.MessageText, frame)
+}
+
+func (w *jsonWire) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pongTimeout)
+	defer cancel()
+	return w.conn.Ping(ctx)
+}
+
+func (w *jsonWire) Close(why error) {
+	switch {
+	case errors.Is(why, errNotText):
+		_ = w.conn.Close(websocket.StatusUnsupportedData, why.Error())
+	case errors.Is(why, errUTF8):
+		_ = w.conn.Close(websocket.StatusInvalidFramePayloadData, why.Error())
+	case errors.Is(why, errClosing):
+		_ = w.conn.Close(websocket.StatusServiceRestart, why.Error())
+	case errors.Is(why, errSlow):
+		_ = w.conn.CloseNow() // it would not read the goodbye either
+	default:
+		_ = w.conn.Close(websocket.StatusNormalClosure, "")
+	}
+}
