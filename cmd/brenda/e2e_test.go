@@ -178,6 +178,26 @@ func (p *program) post(t *testing.T, path, session string, body any) *http.Respo
 	if session != "" {
 		req.Header.Set("X-Session-ID", session)
 	}
+	return do(t, req)
+}
+
+// request sends JSON and asks for an answer of one kind.
+func (p *program) request(t *testing.T, path, accept string, body any) *http.Response {
+	t.Helper()
+	b, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.base+path, bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", accept)
+	return do(t, req)
+}
+
+func do(t *testing.T, req *http.Request) *http.Response {
+	t.Helper()
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
