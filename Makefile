@@ -7,6 +7,7 @@ LINT_VERSION := 2.15.0
 LINT      := $(CACHE)/tools/golangci-lint-$(LINT_VERSION)
 DATA      := $(or $(BRENDA_DATA),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/brenda)
 PACKAGES  := ./...
+VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null)
 
 .PHONY: help run build test fuzz lint fmt check bench setup setup-test clean
 
@@ -18,7 +19,7 @@ run: setup build ## Install what is missing, build, fetch the models, serve on 1
 	exec bin/brenda serve
 
 build: ## Build bin/brenda
-	CGO_ENABLED=1 go build -trimpath -o bin/brenda ./cmd/brenda
+	CGO_ENABLED=1 go build -trimpath -ldflags "-X main.release=$(VERSION)" -o bin/brenda ./cmd/brenda
 
 test: setup-test build ## Install what is missing, fetch the test models and speech, run every test
 	bin/brenda models pull --set test

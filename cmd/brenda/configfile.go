@@ -56,7 +56,8 @@ func (f *yamlFile) flatten(prefix string, tree map[string]any) {
 }
 
 // mistakes returns all that is wrong in the file and in the environment: settings that do not exist, and values of a wrong
-// type. kong would stop at the first.
+// type. kong would stop at the first. What is wrong is taken out of both, so that the rest can be checked too; a program
+// with mistakes goes no further than that.
 func mistakes(app *kong.Application, f *yamlFile) error {
 	var errs []error
 	known := map[string]bool{}
@@ -75,6 +76,10 @@ func mistakes(app *kong.Application, f *yamlFile) error {
 		ctx := &kong.DecodeContext{Value: flag.Value, Scan: scan}
 		if err := flag.Mapper.Decode(ctx, reflect.New(flag.Target.Type()).Elem()); err != nil {
 			errs = append(errs, fmt.Errorf("%s (in %s): %w", strings.ReplaceAll(flag.Name, "-", "."), where, err))
+			delete(f.values, flag.Name)
+			for _, env := range flag.Envs {
+				_ = os.Unsetenv(env) // cannot fail for a name that was looked up
+			}
 		}
 	}
 	for name := range f.values {

@@ -14,6 +14,7 @@ import (
 	"brenda/pipeline/engine/llamaserver"
 	"brenda/pipeline/engine/openaichat"
 	"brenda/pipeline/engine/silero"
+	"brenda/pipeline/engine/smartturn"
 	"brenda/pipeline/engine/whispercpp"
 	"brenda/pipeline/hearing"
 	"brenda/pipeline/schedule"
@@ -27,6 +28,8 @@ type engines struct {
 	vad       *silero.Engine
 	whisper   *whispercpp.Engine
 	voice     *kokoro.Engine
+	turn      *smartturn.Engine   // nil when it is not installed: silence and words tell when a turn is over
+	ear       hearing.Ear         // behind its queue
 	llama     *llamaserver.Engine // nil when an endpoint is used
 	remote    *openaichat.Client  // nil when it is not
 	models    ai.Models
@@ -57,10 +60,12 @@ func (e *engines) build(ctx context.Context, m *weights.Manager, log *slog.Logge
 			Name: name, Running: running, Waiting: limits.Queue, MaxWait: limits.Wait,
 		})
 	}
+	e.turn = turnDetector(ctx, m, log)
+	e.ear = hearing.Ear{
+		VAD: e.detector(m), STT: schedule.Recognizer(e.recognizer(ctx, m, log), queue("stt", 1)), Log: log,
+	}
 	e.scheduled = pipeline.Engines{
-		Ear: listener{hearing.Ear{
-			VAD: e.detector(m), STT: schedule.Recognizer(e.recognizer(ctx, m, log), queue("stt", 1)), Log: log,
-		}},
+		Ear:   listener{e.ear},
 		LLM:   schedule.Generator(e.writer(ctx, m, log), queue("llm", e.cfg.LLM.Parallel)),
 		Voice: schedule.Synthesizer(e.speaker(ctx, m, log), queue("tts", 1)),
 	}
@@ -81,6 +86,18 @@ func (e *engines) detector(m *weights.Manager) pipeline.VAD {
 		}
 	}
 	return e.lack("vad", "the voice activity detector", pull+model)
+}
+
+// turnDetector builds the judge of a turn's end. It is no must: without it people are waited for a little longer.
+func turnDetector(ctx context.Context, m *weights.Manager, log *slog.Logger) *smartturn.Engine {
+	const name = "smart-turn-v3.2"
+	lib, libErr := m.Path("onnxruntime", "")
+	model, err := m.Path(name, "")
+	if libErr != nil || err != nil {
+		log.Warn("the end of a turn is not judged by its sound", "mend", pull+name+" onnxruntime")
+		return nil
+	}
+	return smartturn.New(ctx, smartturn.Config{ORTLib: lib, Model: model, Log: log})
 }
 
 // pull begins the command that fetches a model.
@@ -212,6 +229,9 @@ func (e *engines) Close() error {
 	if e.voice != nil {
 		errs = append(errs, e.voice.Close())
 	}
+	if e.turn != nil {
+		errs = append(errs, e.turn.Close())
+	}
 	return errors.Join(errs...)
 }
 
@@ -223,16 +243,43 @@ func (e *engines) warm(ctx context.Context, part string) error {
 	var err error
 	switch {
 	case part == "stt":
-		err = e.whisper.Load(ctx, "")
+		err = errors.Join(e.whisper.Load(ctx, ""), e.warmTurn(ctx))
 	case part == "tts":
 		err = e.voice.Warm(ctx)
 	case e.llama != nil:
-		_, err = e.llama.Load(ctx, "")
+		err = e.warmLLM(ctx)
 	case e.remote != nil:
 		_, err = e.remote.Models(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", part, err)
+	}
+	return nil
+}
+
+// warmTurn loads the judge of a turn's end, where there is one.
+func (e *engines) warmTurn(ctx context.Context) error {
+	if e.turn == nil {
+		return nil
+	}
+	return e.turn.Warm(ctx)
+}
+
+// warmLLM loads the model and has each of its slots read the system prompt, which every conversation begins with.
+func (e *engines) warmLLM(ctx context.Context) error {
+	if _, err := e.llama.Load(ctx, ""); err != nil {
+		return err
+	}
+	for i := range e.cfg.LLM.Parallel {
+		_, err := e.llama.Warm(ctx, pipeline.Prompt{
+			Messages: []pipeline.Message{
+				{Role: "system", Content: e.cfg.LLM.System}, {Role: "user", Content: "Bonjour"},
+			},
+			Affinity: fmt.Sprintf("warm-%d", i),
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

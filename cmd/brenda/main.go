@@ -81,23 +81,21 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		kong.Resolvers(file),
 		kong.Writers(out, errOut),
 		kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, FlagsLast: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err != nil {
 		return err
 	}
-	if err := mistakes(app.Model, file); err != nil {
-		return err
-	}
+	wrong := mistakes(app.Model, file)
 	k, err := app.Parse(args)
 	if err != nil {
-		return err
+		return errors.Join(wrong, err)
 	}
 	c.complete()
 	env := &environment{config: &c.config, app: app.Model, log: newLog(errOut, c.Log), out: out}
-	if err := c.check(); err != nil && !strings.HasPrefix(k.Command(), "config") {
-		return fmt.Errorf("the configuration has mistakes:\n%w", err)
+	if wrong = errors.Join(wrong, c.check()); wrong != nil && k.Command() != "config print" {
+		return fmt.Errorf("the configuration has mistakes:\n%w", wrong)
 	}
 	slog.SetDefault(env.log)
 	return k.Run(env)
@@ -140,8 +138,14 @@ func (v *versionCmd) Run(env *environment) error {
 	return nil
 }
 
-// version is the module's version, or the commit it was built from.
+// release is set by the linker: what git describes the sources as.
+var release string //nolint:gochecknoglobals // the linker's only way
+
+// version is what was released, or the commit it was built from.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
@@ -169,11 +173,8 @@ func (*printCmd) Run(env *environment) error { return printConfig(env.out, env.a
 
 type checkCmd struct{}
 
-// Run checks the configuration.
+// Run has nothing left to check: no command gets this far with a mistake.
 func (*checkCmd) Run(env *environment) error {
-	if err := env.check(); err != nil {
-		return err
-	}
 	fmt.Fprintln(env.out, "the configuration is right")
 	return nil
 }
