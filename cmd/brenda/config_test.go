@@ -56,14 +56,14 @@ func TestPrintedConfigurationIsAFile(t *testing.T) {
 }
 
 func TestAllMistakesAtOnce(t *testing.T) {
-	file := writeFile(t, "llm: {modle: x, context: many}\nlimits: {burst: 0}\ntokens: [short]\nlisten: 0.0.0.0:80\n")
+	file := writeFile(t, "llm: {flavour: x, context: many}\nlimits: {burst: 0}\ntokens: [short]\nlisten: 0.0.0.0:80\n")
 	t.Setenv("BRENDA_STT_LANGUAGE", "french")
 	t.Setenv("BRENDA_HISTORY_TURNS", "some")
 	_, err := cliRun(t, "--config", file, "config", "check")
 	if err == nil {
 		t.Fatal("no mistake found")
 	}
-	for _, want := range []string{"llm.modle", "llm.context", "limits.burst", "tokens", "stt.language", "history.turns"} {
+	for _, want := range []string{"llm.flavour", "llm.context", "limits.burst", "tokens", "stt.language", "history.turns"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not told of in\n%v", want, err)
 		}
