@@ -29,6 +29,7 @@ type Entry struct {
 	Description string   `yaml:"description" json:"description"`
 	Licence     string   `yaml:"licence" json:"licence"`
 	Sets        []string `yaml:"sets" json:"sets,omitempty"`         // what Pull fetches by itself
+	StandIn     string   `yaml:"stand_in" json:"stand_in,omitempty"` // what serves where this one cannot be fetched
 	Platform    string   `yaml:"platform" json:"platform,omitempty"` // GOOS/GOARCH; empty means any
 	Files       []File   `yaml:"files" json:"files"`                 // the main file first
 	Sources     []Source `yaml:"sources" json:"sources"`             // in order of preference

@@ -35,7 +35,9 @@ func (m *Manager) Pull(ctx context.Context, names []string, opt Options, p Progr
 	}
 	var errs []error
 	for _, e := range entries {
-		if err := m.pull(ctx, e, opt, p); err != nil {
+		if len(names) == 0 && e.StandIn != "" {
+			m.try(ctx, e, opt, p)
+		} else if err := m.pull(ctx, e, opt, p); err != nil {
 			errs = append(errs, err)
 		}
 		if err := context.Cause(ctx); err != nil {
@@ -43,6 +45,16 @@ func (m *Manager) Pull(ctx context.Context, names []string, opt Options, p Progr
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// try fetches an entry of a set that another one can stand in for: once, and openly without it where that fails.
+func (m *Manager) try(ctx context.Context, e Entry, opt Options, p Progress) {
+	hasty := *m
+	hasty.retry = nil
+	if err := hasty.pull(ctx, e, opt, p); err != nil && ctx.Err() == nil {
+		m.log.Info("model not fetched", "model", e.Name, "error", err)
+		p.Note(e.Name + " cannot be fetched from here; " + e.StandIn + " stands in for it")
+	}
 }
 
 func (m *Manager) choose(names []string, opt Options) ([]Entry, error) {

@@ -352,3 +352,36 @@ func TestReaderStopsWithItsContext(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestStandIn pulls a set of which one model cannot be had and another one does its work.
+func TestStandIn(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/small" {
+			http.Error(w, "gone", http.StatusNotFound)
+			return
+		}
+		_, _ = w.Write([]byte("base"))
+	}))
+	defer srv.Close()
+	sum := sha256.Sum256([]byte("base"))
+	file := File{Path: "m.bin", Bytes: 4, SHA256: hex.EncodeToString(sum[:])}
+	entry := func(name, standIn string) Entry {
+		return Entry{
+			Name: name, Kind: STT, Licence: "MIT", Sets: []string{"default"}, StandIn: standIn, Files: []File{file},
+			Sources: []Source{{URL: srv.URL + "/" + name}},
+		}
+	}
+	m := &Manager{
+		dir: t.TempDir(), log: slog.New(slog.DiscardHandler), free: freeBytes, stall: time.Minute, now: time.Now,
+		entries: []Entry{entry("small", "base"), entry("base", "")},
+	}
+	if err := m.Pull(t.Context(), nil, Options{}, Quiet{}); err != nil {
+		t.Error(err)
+	}
+	if best, err := m.Best(t.Context(), STT, "small"); err != nil || best.Name != "base" {
+		t.Errorf("%s, %v", best.Name, err)
+	}
+	if err := m.Pull(t.Context(), []string{"small"}, Options{}, Quiet{}); err == nil {
+		t.Error("asked for by name, it must be told that it cannot be had")
+	}
+}

@@ -19,7 +19,7 @@ func TestCatalogue(t *testing.T) {
 	m.entries = entries
 	for set, want := range map[string][]string{
 		"default": {
-			"silero-vad", "smart-turn-v3.2", "whisper-base", "qwen2.5-coder-1.5b", "kokoro",
+			"silero-vad", "smart-turn-v3.2", "whisper-small", "whisper-base", "qwen2.5-coder-1.5b", "kokoro",
 			"onnxruntime", "whispercpp", "llama-server",
 		},
 		"test": {
