@@ -24,15 +24,16 @@ type config struct {
 	Hosts    []string      `sep:"," help:"Host names that the server answers for, besides loopback names, while there are no tokens."`
 	Drain    time.Duration `default:"20s" help:"How long running answers may go on when the server is told to end."`
 
-	TLS     tlsConfig     `embed:"" prefix:"tls-"`
-	CORS    corsConfig    `embed:"" prefix:"cors-"`
-	Limits  limitsConfig  `embed:"" prefix:"limits-"`
-	LLM     llmConfig     `embed:"" prefix:"llm-"`
-	STT     sttConfig     `embed:"" prefix:"stt-"`
-	TTS     ttsConfig     `embed:"" prefix:"tts-"`
-	Models  modelsConfig  `embed:"" prefix:"models-"`
-	History historyConfig `embed:"" prefix:"history-"`
-	Log     logConfig     `embed:"" prefix:"log-"`
+	TLS      tlsConfig      `embed:"" prefix:"tls-"`
+	CORS     corsConfig     `embed:"" prefix:"cors-"`
+	Limits   limitsConfig   `embed:"" prefix:"limits-"`
+	LLM      llmConfig      `embed:"" prefix:"llm-"`
+	STT      sttConfig      `embed:"" prefix:"stt-"`
+	TTS      ttsConfig      `embed:"" prefix:"tts-"`
+	Models   modelsConfig   `embed:"" prefix:"models-"`
+	History  historyConfig  `embed:"" prefix:"history-"`
+	Realtime realtimeConfig `embed:"" prefix:"realtime-"`
+	Log      logConfig      `embed:"" prefix:"log-"`
 }
 
 type tlsConfig struct {
@@ -87,6 +88,10 @@ type historyConfig struct {
 	Turns int           `default:"200" help:"Turns kept of each conversation."`
 	Age   time.Duration `default:"720h" help:"How long a turn is kept."`
 	Idle  time.Duration `default:"10m" help:"How long an unused conversation stays in memory; it is on disk after that."`
+}
+
+type realtimeConfig struct {
+	Sessions int `default:"64" help:"WebSocket conversations at the same time; beyond it the answer is 503."`
 }
 
 type logConfig struct {
@@ -193,6 +198,7 @@ func (c *config) check() error {
 	atLeast("history.turns", float64(c.History.Turns), 1)
 	atLeast("history.age (hours)", c.History.Age.Hours(), 1)
 	atLeast("history.idle (seconds)", c.History.Idle.Seconds(), 1)
+	atLeast("realtime.sessions", float64(c.Realtime.Sessions), 1)
 	if c.LLM.MaxTokens >= c.LLM.Context {
 		bad("llm.max-tokens", "%d leaves no room for the question in a context of %d", c.LLM.MaxTokens, c.LLM.Context)
 	}

@@ -91,6 +91,7 @@ func (in *instance) shutdown(ctx context.Context, srv *http.Server) error {
 	in.draining.Store(true)
 	drain, cancel := context.WithTimeout(ctx, in.cfg.Drain)
 	defer cancel()
+	in.calls.Close(drain)
 	in.hub.Close(drain)
 	rest, cancelRest := context.WithTimeout(ctx, 5*time.Second)
 	defer cancelRest()

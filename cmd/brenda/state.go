@@ -19,6 +19,11 @@ func (e *engines) components() []health.Component {
 	} else {
 		cs = append(cs, health.Component{Name: "tts", Required: true})
 	}
+	if e.turn != nil {
+		c := child("turn", e.turn.State())
+		c.Required = false
+		cs = append(cs, c)
+	}
 	for i := range cs {
 		c := &cs[i]
 		if why, ok := e.missing[c.Name]; ok {

@@ -17,6 +17,7 @@ import (
 	"brenda/pipeline/engine/natsstore"
 	"brenda/pipeline/schedule"
 	"brenda/pipeline/session"
+	"brenda/realtime"
 	"brenda/rest"
 	"brenda/rest/ai"
 	"brenda/rest/chaining"
@@ -35,6 +36,7 @@ type instance struct {
 	engines *engines
 	store   *natsstore.Store
 	hub     *session.Hub
+	calls   *realtime.Server
 	handler http.Handler
 
 	draining atomic.Bool
@@ -66,6 +68,7 @@ func newInstance(ctx context.Context, cfg *config, log *slog.Logger) (*instance,
 		ContextTokens: cfg.LLM.Context, MaxTokens: cfg.LLM.MaxTokens,
 		MaxSessions: cfg.Limits.Sessions, Idle: cfg.History.Idle,
 	}, eng.scheduled, in.store, turnLog{metrics, log}, log)
+	in.calls = newCalls(cfg, eng, in.hub, log)
 	in.handler = rest.New(in.doors(), rest.Routes(in.features(reg)), metrics, log)
 	return in, nil
 }
@@ -101,6 +104,8 @@ func (in *instance) features(reg *prometheus.Registry) rest.Features {
 		Sessions: sessions.New(forgetful{storeArchive{in.store}, in.hub}),
 		Health:   health.New(in.components, reg),
 		Docs:     true,
+		Realtime: in.calls.Handle,
+		Page:     page(),
 	}
 }
 
