@@ -42,14 +42,12 @@ type Config struct {
 
 // Engine implements [pipeline.Synthesizer]. Its methods may be called from several goroutines at once.
 type Engine struct {
+	*proc.Lazy
 	cfg      Config
 	phonemes *espeak.Phonemizer
-	launch   func() *proc.Worker
 
 	mu     sync.Mutex
-	assets *assets      // nil until they were read
-	worker *proc.Worker // nil until the first line
-	closed bool
+	assets *assets // nil until they were read
 }
 
 var _ pipeline.Synthesizer = (*Engine)(nil)
@@ -72,12 +70,12 @@ func New(ctx context.Context, cfg Config) *Engine {
 	}
 	exec = append(exec, "-ort", cfg.ORTLib, "-model", cfg.ModelDir,
 		"-threads", strconv.Itoa(max(1, cfg.Threads)))
-	return &Engine{cfg: cfg, phonemes: espeak.New(cfg.Espeak), launch: func() *proc.Worker {
+	return &Engine{cfg: cfg, phonemes: espeak.New(cfg.Espeak), Lazy: proc.NewLazy(func() (*proc.Worker, error) {
 		return proc.StartWorker(ctx, proc.WorkerConfig{
 			Name: "kokoro", Exec: exec, Env: cfg.Env, Log: cfg.Log,
 			CancelGrace: time.Second, KillOnStuck: true,
-		})
-	}}
+		}), nil
+	})}
 }
 
 // Synthesize speaks; see [pipeline.Synthesizer]. A line too long for the model is spoken in several pieces,
@@ -153,9 +151,6 @@ func speak(ctx context.Context, w *proc.Worker, r request) ([]float32, error) {
 func (e *Engine) ready() (*proc.Worker, *assets, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed {
-		return nil, nil, fault.New(fault.Unavailable, "", "the speech engine is shutting down")
-	}
 	if e.assets == nil {
 		a, err := readAssets(e.cfg.ModelDir, e.cfg.ORTLib)
 		if err != nil {
@@ -163,10 +158,8 @@ func (e *Engine) ready() (*proc.Worker, *assets, error) {
 		}
 		e.assets = a
 	}
-	if e.worker == nil {
-		e.worker = e.launch()
-	}
-	return e.worker, e.assets, nil
+	w, err := e.Worker()
+	return w, e.assets, err
 }
 
 // Warm loads the model and speaks a word into the void, so that the first real line is not slower than the
@@ -196,28 +189,8 @@ func (e *Engine) Voices() []Voice {
 	return voices
 }
 
-// State tells what the child is doing; Stopped before the first line.
-func (e *Engine) State() proc.State {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.worker == nil {
-		return proc.State{Phase: proc.Stopped}
-	}
-	return e.worker.State()
-}
-
 // Close ends the child and espeak-ng. It may be called twice.
-func (e *Engine) Close() error {
-	e.mu.Lock()
-	worker := e.worker
-	e.worker, e.closed = nil, true
-	e.mu.Unlock()
-	err := e.phonemes.Close()
-	if worker != nil {
-		err = errors.Join(err, worker.Close())
-	}
-	return err
-}
+func (e *Engine) Close() error { return errors.Join(e.phonemes.Close(), e.Lazy.Close()) }
 
 // decodeRequest reads and checks what the parent asks for.
 func decodeRequest(meta json.RawMessage) (request, error) {

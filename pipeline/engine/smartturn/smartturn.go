@@ -16,7 +16,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"brenda/pipeline"
@@ -37,13 +36,8 @@ type Config struct {
 
 // Engine implements [pipeline.TurnDetector]. Its methods may be called from several goroutines at once.
 type Engine struct {
-	cfg       Config
+	*proc.Lazy
 	extractor *extractor
-	launch    func() *proc.Worker
-
-	mu     sync.Mutex
-	worker *proc.Worker // nil until the first question
-	closed bool
 }
 
 var _ pipeline.TurnDetector = (*Engine)(nil)
@@ -56,12 +50,18 @@ func New(ctx context.Context, cfg Config) *Engine {
 		exec = []string{"", "engine", "smartturn"}
 	}
 	exec = append(exec, "-ort", cfg.ORTLib, "-model", cfg.Model, "-threads", strconv.Itoa(max(1, cfg.Threads)))
-	return &Engine{cfg: cfg, extractor: newExtractor(), launch: func() *proc.Worker {
+	return &Engine{extractor: newExtractor(), Lazy: proc.NewLazy(func() (*proc.Worker, error) {
+		for _, path := range []string{cfg.ORTLib, cfg.Model} {
+			if _, err := os.Stat(path); err != nil {
+				return nil, fault.Wrap(err, fault.Unavailable, "model_missing",
+					"the turn detector's model is not installed; run: brenda models pull")
+			}
+		}
 		return proc.StartWorker(ctx, proc.WorkerConfig{
 			Name: "smartturn", Exec: exec, Env: cfg.Env, Log: cfg.Log,
 			CancelGrace: time.Second, KillOnStuck: true,
-		})
-	}}
+		}), nil
+	})}
 }
 
 const methodFinished = "finished"
@@ -71,7 +71,7 @@ func (e *Engine) Finished(ctx context.Context, pcm []float32) (float32, error) {
 	if ctx.Err() != nil {
 		return 0, fmt.Errorf("smartturn: %w", context.Cause(ctx))
 	}
-	worker, err := e.ready()
+	worker, err := e.Worker()
 	if err != nil {
 		return 0, err
 	}
@@ -86,52 +86,11 @@ func (e *Engine) Finished(ctx context.Context, pcm []float32) (float32, error) {
 	return p, nil
 }
 
-func (e *Engine) ready() (*proc.Worker, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		return nil, fault.New(fault.Unavailable, "", "the turn detector is shutting down")
-	}
-	if e.worker != nil {
-		return e.worker, nil
-	}
-	for _, path := range []string{e.cfg.ORTLib, e.cfg.Model} {
-		if _, err := os.Stat(path); err != nil {
-			return nil, fault.Wrap(err, fault.Unavailable, "model_missing",
-				"the turn detector's model is not installed; run: brenda models pull")
-		}
-	}
-	e.worker = e.launch()
-	return e.worker, nil
-}
-
 // Warm loads the model and asks it about silence, so that the first real question is not slower than the
 // others.
 func (e *Engine) Warm(ctx context.Context) error {
 	_, err := e.Finished(ctx, nil)
 	return err
-}
-
-// State tells what the child is doing; Stopped before the first question.
-func (e *Engine) State() proc.State {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.worker == nil {
-		return proc.State{Phase: proc.Stopped}
-	}
-	return e.worker.State()
-}
-
-// Close ends the child. It may be called twice.
-func (e *Engine) Close() error {
-	e.mu.Lock()
-	worker := e.worker
-	e.worker, e.closed = nil, true
-	e.mu.Unlock()
-	if worker == nil {
-		return nil
-	}
-	return worker.Close()
 }
 
 // ChildMain is the child: it loads the model and answers the parent until its pipe ends. args are what [New]
