@@ -122,7 +122,8 @@ func (p *playback) due() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	piece := min(minPiece, p.duration(len(p.queue)))
-	return p.base.Add(p.duration(p.sent) + piece - lead), true
+	const rounding = time.Millisecond
+	return p.base.Add(p.duration(p.sent) + piece - lead + rounding), true
 }
 
 // ends returns when the sound that was sent has been played.
