@@ -247,10 +247,10 @@ func (c *call) complain(err error, event string) {
 // stopAll ends what still runs when the call is over.
 func (c *call) stopAll(why error) {
 	if c.turn != nil {
-		c.turn.drop()
+		c.drop(c.turn)
 	}
 	if c.latest != nil {
-		c.latest.drop()
+		c.drop(c.latest)
 	}
 	for _, r := range c.responses() {
 		c.abandon(r, why)

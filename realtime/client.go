@@ -91,13 +91,18 @@ func (c *call) update(ev *protocol.SessionUpdate) error {
 
 // forget throws away the sound that is no message yet.
 func (c *call) forget() {
-	c.turns.Discard()
-	c.held = false
+	c.discardTurn()
 	if c.turn != nil {
-		c.turn.drop()
+		c.drop(c.turn)
 		c.turn = nil
 	}
 	c.mic.clear()
+}
+
+// discardTurn has turn-taking begin anew. A sound that held the answer back holds it no longer.
+func (c *call) discardTurn() {
+	c.turns.Discard()
+	c.held = false
 }
 
 // commitNow makes a message of the sound so far.
@@ -115,7 +120,7 @@ func (c *call) commitNow(ctx context.Context) error {
 	u.trace = newTrace(c.turns.Now(), c.turns.Now())
 	c.listen(ctx, u, -1, func() {})
 	c.commit(ctx, u)
-	c.turns.Discard()
+	c.discardTurn()
 	c.mic.clear()
 	c.latest = u
 	return nil

@@ -37,11 +37,12 @@ type draft struct {
 	version int       // of the items that the answer was made from
 }
 
-// drop throws the draft away.
-func (u *utterance) drop() {
-	if u.draft != nil {
-		u.draft.cancel(errUnsaid)
+// drop throws away what was prepared for a turn.
+func (c *call) drop(u *utterance) {
+	if d := u.draft; d != nil {
 		u.draft = nil
+		d.cancel(errUnsaid)
+		c.discard(d)
 	}
 }
 
@@ -99,7 +100,7 @@ func (c *call) apply(ctx context.Context, effects []turntaking.Effect) {
 			c.paused(ctx, e)
 		case turntaking.Resumed:
 			if c.turn != nil {
-				c.turn.drop()
+				c.drop(c.turn)
 			}
 		case turntaking.TurnEnded:
 			c.turnEnded(ctx, e)
@@ -158,7 +159,7 @@ func (c *call) paused(ctx context.Context, e turntaking.Effect) {
 
 // listen has the sound of the turn written down, and judged.
 func (c *call) listen(ctx context.Context, u *utterance, rev int, urgent func()) {
-	u.drop()
+	c.drop(u)
 	ctx, cancel := context.WithCancelCause(ctx)
 	d := &draft{rev: rev, cancel: cancel, urgent: urgent}
 	u.draft = d
