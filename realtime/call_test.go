@@ -49,7 +49,7 @@ func (m *memory) Append(_ context.Context, id string, t session.Turn) error {
 
 func (m *memory) SetModel(context.Context, string, string) error { return nil }
 
-func (m *memory) turns(id string) []session.Turn {
+func (m *memory) turns(id string) []session.Turn { //nolint:unparam // there may be others
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return append([]session.Turn(nil), m.recs[id].Turns...)
@@ -294,7 +294,6 @@ type person struct {
 	hub   *session.Hub
 	read  int // events that wait has passed
 	over  chan struct{}
-	mic   []byte // less than an append
 }
 
 // script is how a scene differs from the usual one.
@@ -422,17 +421,6 @@ func (p *person) wait(kind string) event {
 		case <-p.line.change:
 		case <-limit:
 			p.t.Fatalf("no %s came: %s", kind, story(got))
-		}
-	}
-}
-
-// none fails when an event of a kind has come since the last wait.
-func (p *person) none(kind string) {
-	p.t.Helper()
-	synctest.Wait()
-	for _, e := range p.line.events()[p.read:] {
-		if e.kind == kind {
-			p.t.Errorf("%s came: %v", kind, e.body)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -340,7 +341,7 @@ func TestAnything(t *testing.T) {
 		n = 10
 	}
 	for seed := range n {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(strconv.Itoa(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(seed), 4))
 			words := []string{"Quel temps fait-il ?", "oui", "stop", "", "Il fait beau aujourd'hui", "je voudrais un"}
 			scene(t, script{words: words, earTime: time.Duration(50+r.IntN(600)) * time.Millisecond}, func(p *person) {
