@@ -24,6 +24,7 @@ const (
 // child is one run of a command, in its own process group.
 type child struct {
 	cmd    *exec.Cmd
+	nice   int
 	stdin  *os.File      // our end; the child ends when it closes
 	stdout *os.File      // our end, nil when stdout goes where stderr goes
 	stderr *os.File      // our end
@@ -37,8 +38,8 @@ type child struct {
 }
 
 // spawn starts the command. frames keeps stdout apart from stderr, for a worker's protocol.
-func spawn(cmd *exec.Cmd, frames bool) (*child, error) {
-	c := &child{cmd: cmd, done: make(chan struct{})}
+func spawn(cmd *exec.Cmd, nice int, frames bool) (*child, error) {
+	c := &child{cmd: cmd, nice: nice, done: make(chan struct{})}
 	theirs, err := c.pipes(frames)
 	defer closeAll(theirs...)
 	if err != nil {
@@ -93,6 +94,9 @@ func (c *child) run(started chan<- error) {
 	pid := c.cmd.Process.Pid
 	// Best effort: without the right to, the child keeps our score.
 	_ = os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte(strconv.Itoa(oomScore)), 0o644)
+	if c.nice > 0 {
+		_ = unix.Setpriority(unix.PRIO_PROCESS, pid, c.nice) // its threads are still to come, and inherit it
+	}
 
 	// Look without reaping: as long as the leader is a zombie its group's number cannot be given away, so
 	// what it started can be killed safely.

@@ -240,6 +240,7 @@ func alive(pid int) bool {
 func TestReadyThenStopped(t *testing.T) {
 	polls := 0
 	p := process(t, "idle", func(c *Config) {
+		c.Nice = 7
 		c.ReadyInterval = time.Millisecond
 		c.Ready = func(context.Context) error {
 			if polls++; polls < 3 {
@@ -257,6 +258,9 @@ func TestReadyThenStopped(t *testing.T) {
 	}
 	if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", s.PID)); strings.TrimSpace(string(b)) != "500" {
 		t.Errorf("oom_score_adj is %q", b)
+	}
+	if n, _ := unix.Getpriority(unix.PRIO_PROCESS, s.PID); n != 20-7 { // the system call answers 20 − niceness
+		t.Errorf("niceness is %d", 20-n)
 	}
 	if pg, _ := unix.Getpgid(s.PID); pg != s.PID {
 		t.Errorf("child is in group %d, not its own", pg)

@@ -40,6 +40,7 @@ type Config struct {
 	ReadyInterval time.Duration // default 50 ms
 	ReadyTimeout  time.Duration // not ready by then counts as a crash; default 2 min
 
+	Nice   int           // added to our own niceness, 0…19: a child that others of ours go before
 	Grace  time.Duration // between TERM and KILL; default 5 s
 	Policy Policy
 	Log    *slog.Logger // default: none
@@ -276,7 +277,7 @@ func (p *Process) spawn() (*child, error) {
 	cmd := exec.Command(what.Path, what.Args...) //nolint:noctx // ended by group, with a grace: see child.stop
 	cmd.Dir = what.Dir
 	cmd.Env = append(os.Environ(), what.Env...)
-	return spawn(cmd, p.cfg.attach != nil)
+	return spawn(cmd, p.cfg.Nice, p.cfg.attach != nil)
 }
 
 // began records a new run. While the breaker is half open the phase stays Failed, so that calls do not
