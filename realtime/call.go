@@ -159,7 +159,7 @@ func (c *call) loop(ctx context.Context) error {
 	c.turns = turntaking.New(c.turnConfig())
 	c.cfg.ID = protocol.NewID("sess")
 	c.items.conversation = protocol.NewID("conv")
-	c.send(&protocol.SessionCreated{Session: c.cfg})
+	c.send(protocol.SessionCreated{Session: c.cfg})
 	if rec, err := c.talk.Record(ctx); err == nil {
 		c.past = rec.Turns
 	} else {
@@ -241,7 +241,7 @@ func (c *call) complain(err error, event string) {
 		}
 		bad = protocol.FromFault(err)
 	}
-	c.send(&protocol.ErrorEvent{Error: bad.For(event)})
+	c.send(protocol.ErrorEvent{Error: bad.For(event)})
 }
 
 // stopAll ends what still runs when the call is over.

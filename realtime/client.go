@@ -31,7 +31,7 @@ func (c *call) obey(ctx context.Context, ev protocol.ClientEvent) error {
 		return c.commitNow(ctx)
 	case *protocol.InputAudioClear:
 		c.forget()
-		c.send(&protocol.InputCleared{})
+		c.send(protocol.InputCleared{})
 	case *protocol.ItemCreate:
 		return c.create(ctx, ev)
 	case *protocol.ItemRetrieve:
@@ -39,12 +39,12 @@ func (c *call) obey(ctx context.Context, ev protocol.ClientEvent) error {
 		if err != nil {
 			return err
 		}
-		c.send(&protocol.ItemRetrieved{Item: it.show()})
+		c.send(protocol.ItemRetrieved{Item: it.show()})
 	case *protocol.ItemDelete:
 		if !c.items.remove(ev.ItemID) {
 			return errNoItem(ev.ItemID)
 		}
-		c.send(&protocol.ItemDeleted{ItemID: ev.ItemID})
+		c.send(protocol.ItemDeleted{ItemID: ev.ItemID})
 	case *protocol.ItemTruncate:
 		return c.truncate(ctx, ev)
 	case *protocol.ResponseCreate:
@@ -85,7 +85,7 @@ func (c *call) update(ev *protocol.SessionUpdate) error {
 	}
 	c.turns.Configure(c.turnConfig())
 	c.items.version++ // what was prepared was made with the old settings
-	c.send(&protocol.SessionUpdated{Session: c.cfg})
+	c.send(protocol.SessionUpdated{Session: c.cfg})
 	return nil
 }
 
@@ -208,7 +208,7 @@ func (c *call) truncate(ctx context.Context, ev *protocol.ItemTruncate) error {
 		at = min(at, whole)
 	}
 	c.items.version++
-	c.send(&protocol.ItemTruncated{
+	c.send(protocol.ItemTruncated{
 		ItemID: it.ID, ContentIndex: ev.ContentIndex, AudioEndMs: int(at.Milliseconds()),
 	})
 	return nil

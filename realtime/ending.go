@@ -54,23 +54,23 @@ func (c *call) closeItem(r *response, e ending) {
 	it.setText(text)
 	if r.play != nil {
 		it.chunks = r.play.chunks
-		c.send(&protocol.OutputAudioDone{PartRef: r.part()})
-		c.send(&protocol.OutputTranscriptDone{PartRef: r.part(), Transcript: text})
+		c.send(protocol.OutputAudioDone{PartRef: r.part()})
+		c.send(protocol.OutputTranscriptDone{PartRef: r.part(), Transcript: text})
 	} else {
-		c.send(&protocol.OutputTextDone{PartRef: r.part(), Text: text})
+		c.send(protocol.OutputTextDone{PartRef: r.part(), Text: text})
 	}
-	c.send(&protocol.ContentPartDone{PartRef: r.part(), Part: protocol.Part{Type: r.cfg.Modality, Text: text}})
-	c.send(&protocol.OutputItemDone{ResponseID: r.id, Item: it.show()})
+	c.send(protocol.ContentPartDone{PartRef: r.part(), Part: protocol.Part{Type: r.cfg.Modality, Text: text}})
+	c.send(protocol.OutputItemDone{ResponseID: r.id, Item: it.show()})
 	if !r.cfg.OutOfBand {
 		c.items.version++
-		c.send(&protocol.ItemDone{PreviousItemID: c.items.before(it.ID), Item: it.show()})
+		c.send(protocol.ItemDone{PreviousItemID: c.items.before(it.ID), Item: it.show()})
 	}
 }
 
 // done tells the client that a response is over, and goes on to the next one.
 func (c *call) done(ctx context.Context, r *response, e ending) {
-	c.send(&protocol.ResponseDone{Response: c.shown(r, e)})
-	c.send(&protocol.RateLimitsUpdated{})
+	c.send(protocol.ResponseDone{Response: c.shown(r, e)})
+	c.send(protocol.RateLimitsUpdated{})
 	c.note(ctx, r, e)
 	delete(c.side, r.id)
 	if c.answer != r {

@@ -137,7 +137,7 @@ func (c *call) generate(ctx context.Context, r *response, t *pipeline.Turn) {
 
 // announce shows a response to the client.
 func (c *call) announce(r *response) {
-	c.send(&protocol.ResponseCreated{Response: c.shown(r, ending{status: protocol.InProgress})})
+	c.send(protocol.ResponseCreated{Response: c.shown(r, ending{status: protocol.InProgress})})
 }
 
 // release shows a response that was prepared, with all that is there of it.
@@ -179,10 +179,10 @@ func (c *call) progress(ctx context.Context, r *response, ev pipeline.Event) {
 		c.open(r)
 		r.text.WriteString(ev.Text)
 		if r.play == nil {
-			c.send(&protocol.OutputTextDelta{PartRef: r.part(), Delta: ev.Text})
+			c.send(protocol.OutputTextDelta{PartRef: r.part(), Delta: ev.Text})
 			return
 		}
-		c.send(&protocol.OutputTranscriptDelta{PartRef: r.part(), Delta: ev.Text})
+		c.send(protocol.OutputTranscriptDelta{PartRef: r.part(), Delta: ev.Text})
 	case pipeline.AudioEvent:
 		c.open(r)
 		r.play.add(ev.PCM, ev.Source)
@@ -203,17 +203,17 @@ func (c *call) open(r *response) {
 	r.item = &item{Item: protocol.Item{
 		ID: protocol.NewID("item"), Type: protocol.Message, Role: protocol.Assistant, Status: protocol.InProgress,
 	}, format: r.cfg.Output.Format}
-	c.send(&protocol.OutputItemAdded{ResponseID: r.id, Item: r.item.show()})
+	c.send(protocol.OutputItemAdded{ResponseID: r.id, Item: r.item.show()})
 	if !r.cfg.OutOfBand {
 		c.items.insert(r.item, nil)
-		c.send(&protocol.ItemAdded{PreviousItemID: c.items.before(r.item.ID), Item: r.item.show()})
+		c.send(protocol.ItemAdded{PreviousItemID: c.items.before(r.item.ID), Item: r.item.show()})
 	}
 	part := protocol.Content{Type: protocol.OutputText}
 	if r.play != nil {
 		part.Type = protocol.OutputAudio
 	}
 	r.item.Content = []protocol.Content{part}
-	c.send(&protocol.ContentPartAdded{PartRef: r.part(), Part: protocol.Part{Type: r.cfg.Modality}})
+	c.send(protocol.ContentPartAdded{PartRef: r.part(), Part: protocol.Part{Type: r.cfg.Modality}})
 }
 
 // paceAnswer sends what is due of the conversation's answer.
@@ -235,7 +235,7 @@ func (c *call) pace(ctx context.Context, r *response) {
 		}
 		r.trace.mark(&r.trace.sent)
 		c.voiced = true
-		c.send(&protocol.OutputAudioDelta{PartRef: r.part(), Delta: piece})
+		c.send(protocol.OutputAudioDelta{PartRef: r.part(), Delta: piece})
 		if r == c.answer {
 			c.sounding(ctx, r)
 		}

@@ -140,7 +140,7 @@ func (c *call) speechStarted(ctx context.Context, e turntaking.Effect) {
 	}
 	c.after, c.held = nil, false
 	c.turn = &utterance{item: protocol.NewID("item"), from: frameAt(e.At)}
-	c.send(&protocol.SpeechStarted{ItemID: c.turn.item, AudioStartMs: int(e.At.Milliseconds())})
+	c.send(protocol.SpeechStarted{ItemID: c.turn.item, AudioStartMs: int(e.At.Milliseconds())})
 }
 
 // waits tells whether the words of a turn are not known yet.
@@ -269,7 +269,7 @@ func (c *call) turnEnded(ctx context.Context, e turntaking.Effect) {
 		return
 	}
 	c.turn, c.latest, u.over = nil, u, true
-	c.send(&protocol.SpeechStopped{ItemID: u.item, AudioEndMs: int(e.At.Milliseconds())})
+	c.send(protocol.SpeechStopped{ItemID: u.item, AudioEndMs: int(e.At.Milliseconds())})
 	if u.draft == nil || u.draft.rev != e.Rev {
 		u.trace = newTrace(e.At, c.turns.Now())
 		c.listen(ctx, u, e.Rev, func() {})
@@ -288,7 +288,7 @@ func (c *call) commit(_ context.Context, u *utterance) {
 	it := spoken(u.item)
 	it.seconds = u.seconds
 	version := c.items.version
-	c.send(&protocol.InputCommitted{ItemID: u.item, PreviousItemID: c.items.last()})
+	c.send(protocol.InputCommitted{ItemID: u.item, PreviousItemID: c.items.last()})
 	c.add(it, nil)
 	if d := u.draft; d != nil && d.answer != nil && d.version == version {
 		d.version = c.items.version // the answer was made with these words in mind
@@ -302,8 +302,8 @@ func (c *call) add(it *item, behind *string) bool {
 		return false
 	}
 	before := c.items.before(it.ID)
-	c.send(&protocol.ItemAdded{PreviousItemID: before, Item: it.show()})
-	c.send(&protocol.ItemDone{PreviousItemID: before, Item: it.show()})
+	c.send(protocol.ItemAdded{PreviousItemID: before, Item: it.show()})
+	c.send(protocol.ItemDone{PreviousItemID: before, Item: it.show()})
 	return true
 }
 
@@ -345,15 +345,15 @@ func (c *call) settle(id, text string, err error) {
 	}
 	if err != nil {
 		e := protocol.FromFault(err)
-		c.send(&protocol.TranscriptionFailed{ItemID: id, Error: protocol.TranscriptionError{
+		c.send(protocol.TranscriptionFailed{ItemID: id, Error: protocol.TranscriptionError{
 			Type: e.Type, Code: e.Code, Message: e.Message, Param: e.Param,
 		}})
 		return
 	}
 	if text != "" {
-		c.send(&protocol.TranscriptionDelta{ItemID: id, Delta: text})
+		c.send(protocol.TranscriptionDelta{ItemID: id, Delta: text})
 	}
-	c.send(&protocol.TranscriptionCompleted{ItemID: id, Transcript: text, Usage: protocol.DurationUsage(it.seconds)})
+	c.send(protocol.TranscriptionCompleted{ItemID: id, Transcript: text, Usage: protocol.DurationUsage(it.seconds)})
 }
 
 // probe finds out what is being said over the answer.
@@ -375,10 +375,10 @@ func (c *call) timedOut(ctx context.Context, e turntaking.Effect) {
 		return
 	}
 	it := spoken(protocol.NewID("item"))
-	c.send(&protocol.TimeoutTriggered{
+	c.send(protocol.TimeoutTriggered{
 		ItemID: it.ID, AudioStartMs: int(e.From.Milliseconds()), AudioEndMs: int(e.At.Milliseconds()),
 	})
-	c.send(&protocol.InputCommitted{ItemID: it.ID, PreviousItemID: c.items.last()})
+	c.send(protocol.InputCommitted{ItemID: it.ID, PreviousItemID: c.items.last()})
 	c.add(it, nil)
 	it.words.known("", nil)
 	cfg, err := c.cfg.Response(protocol.ResponsePatch{})
