@@ -57,6 +57,8 @@ type Transcript struct {
 	Segments []Segment
 	Tokens   int  // how many tokens were decoded
 	Capped   bool // the token limit was reached: probably a loop
+	// Confidence is the tokens' mean probability (geometric), above 0 and up to 1; 0 when the engine does not tell.
+	Confidence float64
 }
 
 // Segment is a stretch of a transcript; times in seconds from the start of the sound.

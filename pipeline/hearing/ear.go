@@ -175,20 +175,9 @@ func (e *Ear) Recognize(ctx context.Context, u Utterance, o Options) (pipeline.T
 		return pipeline.Transcript{}, ErrNoSpeech()
 	}
 	s := pipeline.Speech{PCM: u.PCM, Language: o.Language, Model: o.Model, Prompt: o.Prompt}
-	t, err := e.STT.Transcribe(ctx, s)
+	t, err := e.listen(ctx, s, u)
 	if err != nil {
 		return pipeline.Transcript{}, err
-	}
-	if why := suspicious(t, u); why != "" {
-		e.debug(ctx, "listening again: "+why, t.Text)
-		// Words that came before may be what it repeats.
-		s.Thorough, s.Prompt = true, ""
-		again, err := e.STT.Transcribe(ctx, s)
-		if err != nil {
-			return pipeline.Transcript{}, err
-		}
-		again.Tokens += t.Tokens
-		t = settle(again, u)
 	}
 	raw := t.Text
 	t.Text = clean(t.Text, u)
@@ -203,6 +192,40 @@ func (e *Ear) Recognize(ctx context.Context, u Utterance, o Options) (pipeline.T
 		return t, nil
 	}
 	t.Segments = []pipeline.Segment{{End: end, Text: t.Text}}
+	return t, nil
+}
+
+// listen transcribes, and once more with care when the result is implausible or unsure.
+func (e *Ear) listen(ctx context.Context, s pipeline.Speech, u Utterance) (pipeline.Transcript, error) {
+	began := time.Now()
+	t, err := e.STT.Transcribe(ctx, s)
+	if err != nil {
+		return t, err
+	}
+	why := suspicious(t, u)
+	unsure := why == "" && doubtful(t) && spare(ctx, time.Since(began))
+	switch {
+	case unsure:
+		why = "unsure"
+	case why == "":
+		return t, nil
+	default:
+		s.Prompt = "" // words that came before may be what it repeats
+	}
+	e.debug(ctx, "listening again: "+why, t.Text)
+	s.Thorough = true
+	again, err := e.STT.Transcribe(ctx, s)
+	switch {
+	case err != nil:
+		return again, err
+	case !unsure:
+		again.Tokens += t.Tokens
+		return settle(again, u), nil
+	case suspicious(again, u) == "" && surer(again, t):
+		again.Tokens += t.Tokens
+		return again, nil
+	}
+	t.Tokens += again.Tokens
 	return t, nil
 }
 

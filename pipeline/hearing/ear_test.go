@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -50,6 +51,7 @@ type script struct {
 	lines []pipeline.Transcript
 	asked []pipeline.Speech
 	err   error
+	takes time.Duration
 }
 
 func say(lines ...string) *script {
@@ -65,6 +67,9 @@ func (s *script) Transcribe(ctx context.Context, sp pipeline.Speech) (pipeline.T
 		return pipeline.Transcript{}, context.Cause(ctx)
 	}
 	s.asked = append(s.asked, sp)
+	if s.takes > 0 {
+		<-time.After(s.takes)
+	}
 	t := s.lines[min(len(s.asked), len(s.lines))-1]
 	return t, s.err
 }
@@ -282,6 +287,57 @@ func TestLoopsAreHeardAgain(t *testing.T) {
 			t.Errorf("%q is no loop", s)
 		}
 	}
+}
+
+// TestUnsureTranscripts: what the recognizer hesitates over is heard again, and the surer result stays.
+func TestUnsureTranscripts(t *testing.T) {
+	type try struct {
+		text       string
+		confidence float64
+	}
+	const first, second = "Pour annuler, appuyer ce rétoile.", "Pour annuler, appuyez sur étoile."
+	tests := []struct {
+		name  string
+		tries []try
+		want  string
+		asked int
+	}{
+		{"sure", []try{{first, 0.9}, {second, 0.95}}, first, 1},
+		{"an engine that does not tell", []try{{first, 0}, {second, 0.95}}, first, 1},
+		{"better", []try{{first, 0.6}, {second, 0.7}}, second, 2},
+		{"worse", []try{{first, 0.6}, {second, 0.5}}, first, 2},
+		{"everything twice", []try{{first, 0.6}, {first + " " + first, 0.7}}, first, 2},
+		{"nothing", []try{{first, 0.6}, {"", 0.7}}, first, 2},
+		{"a loop", []try{{first, 0.6}, {strings.Repeat("a b ", 10), 0.7}}, first, 2},
+	}
+	for _, tt := range tests {
+		stt := &script{}
+		for _, x := range tt.tries {
+			stt.lines = append(stt.lines, pipeline.Transcript{Text: x.text, Tokens: 5, Confidence: x.confidence})
+		}
+		got, err := (&Ear{STT: stt}).Recognize(t.Context(), utterance(2, 0.95), Options{Prompt: "Avant."})
+		if err != nil || got.Text != tt.want || len(stt.asked) != tt.asked || got.Tokens != 5*tt.asked {
+			t.Errorf("%s: %q, %d tokens, asked %d times, %v", tt.name, got.Text, got.Tokens, len(stt.asked), err)
+		}
+		if last := stt.asked[len(stt.asked)-1]; last.Thorough != (tt.asked == 2) || last.Prompt != "Avant." {
+			t.Errorf("%s: asked with %q, thorough %v", tt.name, last.Prompt, last.Thorough)
+		}
+	}
+}
+
+// TestNoTimeForASecondTry: a caller in a hurry gets the first result.
+func TestNoTimeForASecondTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for left, want := range map[time.Duration]int{3 * time.Second: 1, 5 * time.Second: 2} {
+			stt := &script{lines: []pipeline.Transcript{{Text: "Bonjour.", Confidence: 0.5}}, takes: time.Second}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second+left)
+			got, err := (&Ear{STT: stt}).Recognize(ctx, utterance(1, 0.95), Options{})
+			cancel()
+			if err != nil || got.Text != "Bonjour." || len(stt.asked) != want {
+				t.Errorf("%v left: %q, asked %d times, %v", left, got.Text, len(stt.asked), err)
+			}
+		}
+	})
 }
 
 // FuzzClean checks that cleaning never panics, adds nothing and is settled after one round.

@@ -25,14 +25,16 @@ type request struct {
 	Prompt       string  `json:"prompt,omitempty"`
 	AudioCtx     int     `json:"audio_ctx,omitempty"`
 	MaxTokens    int     `json:"max_tokens,omitempty"`
+	Beam         int     `json:"beam,omitempty"`
 	FallbackStep float32 `json:"fallback_step,omitempty"`
 }
 
 // reply is what comes back.
 type reply struct {
-	Text     string `json:"text"`
-	Language string `json:"language"`
-	Tokens   int    `json:"tokens"`
+	Text     string  `json:"text"`
+	Language string  `json:"language"`
+	Tokens   int     `json:"tokens"`
+	LogProb  float64 `json:"log_prob"` // mean of the tokens
 }
 
 // idleModel is how long a model other than the default stays loaded without being used.
@@ -160,10 +162,10 @@ func (h *host) transcribe(ctx context.Context, meta json.RawMessage, payload []b
 	}
 	t, err := h.run(ctx, req, job{
 		pcm: pcm, language: req.Language, prompt: req.Prompt, threads: h.threads, audioCtx: req.AudioCtx,
-		maxTokens: req.MaxTokens, fallbackStep: req.FallbackStep,
+		maxTokens: req.MaxTokens, beam: req.Beam, fallbackStep: req.FallbackStep,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	return reply{Text: t.text, Language: t.language, Tokens: t.tokens}, nil, nil
+	return reply{Text: t.text, Language: t.language, Tokens: t.tokens, LogProb: t.logProb}, nil, nil
 }

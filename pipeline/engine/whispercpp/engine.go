@@ -142,7 +142,7 @@ func (e *Engine) Transcribe(ctx context.Context, s pipeline.Speech) (pipeline.Tr
 	req.AudioCtx, req.MaxTokens = audioCtx(seconds), maxTokens(seconds)
 	if s.Thorough {
 		// A fallback step repeats the decoding with some randomness, which breaks a loop, if it must.
-		req.AudioCtx, req.FallbackStep = thoroughCtx(seconds), 0.2
+		req.AudioCtx, req.FallbackStep, req.Beam = thoroughCtx(seconds), 0.2, 5
 	}
 	pcm := s.PCM
 	if len(pcm) < pipeline.InputRate { // Whisper ignores shreds
@@ -162,6 +162,9 @@ func (e *Engine) Transcribe(ctx context.Context, s pipeline.Speech) (pipeline.Tr
 	}
 	t := pipeline.Transcript{
 		Text: r.Text, Language: r.Language, Model: size, Tokens: r.Tokens, Capped: r.Tokens > req.MaxTokens,
+	}
+	if r.Tokens > 0 {
+		t.Confidence = math.Exp(r.LogProb)
 	}
 	if t.Text != "" {
 		t.Segments = []pipeline.Segment{{End: seconds, Text: t.Text}}

@@ -2,7 +2,7 @@ package whispercpp
 
 /*
 #cgo CFLAGS: -O2 -Wall -Wextra
-#cgo LDFLAGS: -ldl
+#cgo LDFLAGS: -ldl -lm
 #include <stdlib.h>
 #include "shim.h"
 */
@@ -29,6 +29,7 @@ type job struct {
 	threads      int
 	audioCtx     int // 0: all of it
 	maxTokens    int
+	beam         int     // how many beginnings are followed at once; 0: the best only
 	fallbackStep float32 // the temperature is raised by this when the result looks bad; 0: never
 }
 
@@ -37,6 +38,7 @@ type text struct {
 	text     string
 	language string
 	tokens   int
+	logProb  float64 // mean of the tokens, the end included; 0 when there are none
 }
 
 // loadLibrary opens libwhisper, once for the process.
@@ -170,7 +172,7 @@ func call(c *C.struct_whisper_context, j job, cancel *C.int) (text, C.int) {
 	cj := C.struct_bw_job{
 		pcm: (*C.float)(unsafe.Pointer(&j.pcm[0])), samples: C.int(len(j.pcm)), language: language, prompt: prompt,
 		threads: C.int(j.threads), audio_ctx: C.int(j.audioCtx), max_tokens: C.int(j.maxTokens),
-		temperature_inc: C.float(j.fallbackStep), cancel: cancel,
+		beam: C.int(j.beam), temperature_inc: C.float(j.fallbackStep), cancel: cancel,
 	}
 	if all := C.bw_audio_ctx(c); cj.audio_ctx > all {
 		cj.audio_ctx = all
@@ -182,5 +184,8 @@ func call(c *C.struct_whisper_context, j job, cancel *C.int) (text, C.int) {
 	defer C.free(unsafe.Pointer(r.text))
 	// A token may end within a letter.
 	t := strings.TrimSpace(strings.ToValidUTF8(C.GoString(r.text), ""))
-	return text{text: t, language: C.GoString(r.language), tokens: int(r.tokens)}, 0
+	return text{
+		text: t, language: C.GoString(r.language), tokens: int(r.tokens),
+		logProb: float64(r.log_prob) / float64(max(1, r.tokens)),
+	}, 0
 }

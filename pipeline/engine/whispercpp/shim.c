@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "shim.h"
 #include <dlfcn.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 	F(int, full_n_segments, (struct whisper_context *)) \
 	F(const char *, full_get_segment_text, (struct whisper_context *, int)) \
 	F(int, full_n_tokens, (struct whisper_context *, int)) \
+	F(float, full_get_token_p, (struct whisper_context *, int, int)) \
 	F(int, full_lang_id, (struct whisper_context *)) \
 	F(int, lang_id, (const char *)) \
 	F(const char *, lang_str, (int))
@@ -100,6 +102,10 @@ static bool no_encoding(struct whisper_context *c, struct whisper_state *s, void
 int bw_transcribe(struct whisper_context *c, const struct bw_job *j, struct bw_result *r) {
 	memset(r, 0, sizeof *r);
 	struct whisper_full_params *p = w_full_default_params_by_ref(WHISPER_SAMPLING_GREEDY);
+	if (j->beam > 1) {
+		p->strategy = WHISPER_SAMPLING_BEAM_SEARCH;
+		p->beam_search.beam_size = j->beam;
+	}
 	p->n_threads = j->threads;
 	p->language = w_is_multilingual(c) ? j->language : "en";
 	p->initial_prompt = j->prompt;
@@ -142,7 +148,10 @@ int bw_transcribe(struct whisper_context *c, const struct bw_job *j, struct bw_r
 	char *end = r->text;
 	for (int i = 0; i < n; i++) {
 		end = stpcpy(end, w_full_get_segment_text(c, i));
-		r->tokens += w_full_n_tokens(c, i);
+		int tokens = w_full_n_tokens(c, i);
+		r->tokens += tokens;
+		for (int k = 0; k < tokens; k++)
+			r->log_prob += logf(fmaxf(w_full_get_token_p(c, i, k), 1e-9f));
 	}
 	*end = 0;
 	r->language = w_lang_str(w_full_lang_id(c));

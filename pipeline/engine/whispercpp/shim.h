@@ -10,6 +10,7 @@ struct bw_job {
 	int threads;
 	int audio_ctx; // 0: all of it
 	int max_tokens;
+	int beam; // how many beginnings are followed at once; 0 or 1: greedily the best
 	float temperature_inc;
 	int *cancel; // turns non-zero when the work is not wanted any more
 };
@@ -18,6 +19,7 @@ struct bw_result {
 	char *text; // to be freed
 	const char *language;
 	int tokens;
+	float log_prob; // of all tokens together
 };
 
 int bw_load(const char *library, char *err, int err_len);
