@@ -5,12 +5,15 @@ const NEAR = 80; // pixels from the end within which the view follows the newest
 export class Captions {
   // list is an <ol>, live a polite live region; t translates.
   constructor(list, live, t) {
-    Object.assign(this, { list, live, t, rows: new Map(), told: new Set() });
+    Object.assign(this, { list, live, t, rows: new Map(), told: new Set(), follow: true });
+    const view = list.parentElement;
+    view.addEventListener("scroll", () => {
+      this.follow = view.scrollHeight - view.scrollTop - view.clientHeight < NEAR;
+    });
+    new ResizeObserver(() => this.keepUp()).observe(view);
   }
 
   render(lines) {
-    const scroller = this.list.parentElement;
-    const follow = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR;
     const ids = new Set(lines.map((l) => l.id));
     for (const [id, row] of this.rows) {
       if (ids.has(id)) continue;
@@ -18,7 +21,13 @@ export class Captions {
       this.rows.delete(id);
     }
     for (const line of lines) this.show(line);
-    if (follow) scroller.scrollTop = scroller.scrollHeight;
+    this.keepUp();
+  }
+
+  // keepUp shows the newest line, unless the person looks at older ones.
+  keepUp() {
+    const view = this.list.parentElement;
+    if (this.follow) view.scrollTop = view.scrollHeight;
   }
 
   show(line) {

@@ -5,9 +5,10 @@ import { Backoff } from "./backoff.js";
 const PATH = "/v1/realtime";
 const STALLED = 256 * 1024; // bytes that wait to be sent: about 4 s of sound, beyond which more only makes it later
 
-// protocols returns the subprotocols: a browser cannot send a token otherwise.
+// protocols returns the subprotocols: a browser cannot send a token otherwise. The token goes under the name that
+// clients of the OpenAI protocol use, and under Brenda's own.
 export function protocols(token) {
-  return token ? ["realtime", `openai-insecure-api-key.${token}`] : ["realtime"];
+  return token ? ["realtime", `openai-insecure-api-key.${token}`, `brenda.token.${token}`] : ["realtime"];
 }
 
 // validToken tells whether a token can be sent as a subprotocol at all (RFC 9110, "token").

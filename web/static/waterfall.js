@@ -1,36 +1,20 @@
 // The waterfall shows where the time between the end of the question and the first sound of the answer went.
 
-// The stages in the order in which they happen, with the names they may have in the metadata.
-const STAGES = [
-  ["decision", /^(decision|decided|turn_?end|endpoint)/],
-  ["transcript", /^(transcript|stt)/],
-  ["token", /^(first_?token|llm)/],
-  ["chunk", /^(first_?chunk|clause)/],
-  ["audio", /^(first_?audio|tts|audio)/],
-  ["sent", /^(first_?sent|sent)/],
-  ["heard", /^(first_?heard|heard|played)/],
-];
+// The stages in the order in which they usually happen, by their names in the metadata.
+const STAGES = ["decision", "transcript", "first_token", "first_chunk", "first_audio", "sent", "heard"];
 
 // stages reads the metadata of response.done: for each stage the milliseconds from the end of the person's speech
 // until its first result. here is when the first sound left this page's loudspeaker, null when it is not known.
-// It returns [{key, from, to}], each stage beginning where the one before it ended.
+// It returns [{key, from, to}], each stage beginning where the ones before it ended; what was prepared ahead of its
+// time has no length.
 export function stages(metadata, here = null) {
-  const times = new Map();
-  for (const [name, text] of Object.entries(metadata)) {
-    const key = name.toLowerCase().replace(/^.*[.:/]/, "").replace(/^t_/, "");
-    const value = parseFloat(text);
-    const stage = STAGES.find(([, pattern]) => pattern.test(key));
-    if (stage && Number.isFinite(value) && !times.has(stage[0])) times.set(stage[0], Math.max(0, value));
-  }
-  if (here !== null) times.set("heard", here);
-  const found = STAGES.filter(([key]) => times.has(key));
-  let from = 0;
-  return found.map(([key]) => {
-    const to = times.get(key);
-    const bar = { key, from: Math.min(from, to), to }; // what was prepared ahead of its time has no length
-    if (to <= from) bar.from = to;
-    from = Math.max(from, to);
-    return bar;
+  const times = { ...metadata, heard: here ?? metadata.heard };
+  let end = 0;
+  return STAGES.filter((key) => Number.isFinite(parseFloat(times[key]))).map((key) => {
+    const to = Math.max(0, parseFloat(times[key]));
+    const from = Math.min(end, to);
+    end = Math.max(end, to);
+    return { key, from: to < end ? to : from, to };
   });
 }
 
