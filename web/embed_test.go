@@ -97,7 +97,7 @@ func TestPageObeysItsPolicy(t *testing.T) {
 		t.Fatal(files, err)
 	}
 	inline := regexp.MustCompile(`(?i)<script(?:[^>]*)>[^<]|<style| style="| on[a-z]+="|javascript:`)
-	foreign := regexp.MustCompile(`(?i)(?:src|href)="(?:https?:)?//|url\(|@import|from "https?:`)
+	foreign := regexp.MustCompile(`(?:src|href)="(?:https?:)?//|\burl\(|@import|from "https?:`)
 	for _, f := range files {
 		text, err := os.ReadFile(f)
 		if err != nil {
