@@ -9,7 +9,7 @@ import (
 
 // Below these confidences a transcript is worth a second try. In a long one the doubtful words average
 // out, so that its bound is higher. Measured with Whisper base on 82 recorded French prompts: 29 % of the
-// utterances are below, and the second try takes a tenth of all wrong words away.
+// utterances are below, and the second try leaves 171 of 187 wrong words in 1000.
 const (
 	sureFrom     = 0.72
 	sureFromLong = 0.80

@@ -168,7 +168,8 @@ const tooQuiet = 0.00056
 
 // Recognize transcribes one utterance and checks the result: noises, phantom sentences and loops are not
 // returned. When nothing is left it is fault.Invalid with code "no_speech". Segments are relative to the
-// utterance.
+// utterance. What is implausible is heard twice; so is what the recognizer is unsure of, unless ctx ends
+// too soon for that.
 func (e *Ear) Recognize(ctx context.Context, u Utterance, o Options) (pipeline.Transcript, error) {
 	rules := e.Rules.withDefaults()
 	if u.Voiced < rules.MinSpeech || audio.RMS(u.PCM) < tooQuiet {
@@ -216,6 +217,8 @@ func (e *Ear) listen(ctx context.Context, s pipeline.Speech, u Utterance) (pipel
 	s.Thorough = true
 	again, err := e.STT.Transcribe(ctx, s)
 	switch {
+	case err != nil && unsure && ctx.Err() == nil:
+		return t, nil // the first result is still good enough
 	case err != nil:
 		return again, err
 	case !unsure:

@@ -51,6 +51,7 @@ type script struct {
 	lines []pipeline.Transcript
 	asked []pipeline.Speech
 	err   error
+	later error // of every call but the first
 	takes time.Duration
 }
 
@@ -69,6 +70,9 @@ func (s *script) Transcribe(ctx context.Context, sp pipeline.Speech) (pipeline.T
 	s.asked = append(s.asked, sp)
 	if s.takes > 0 {
 		<-time.After(s.takes)
+	}
+	if s.later != nil && len(s.asked) > 1 {
+		return pipeline.Transcript{}, s.later
 	}
 	t := s.lines[min(len(s.asked), len(s.lines))-1]
 	return t, s.err
@@ -322,6 +326,20 @@ func TestUnsureTranscripts(t *testing.T) {
 		if last := stt.asked[len(stt.asked)-1]; last.Thorough != (tt.asked == 2) || last.Prompt != "Avant." {
 			t.Errorf("%s: asked with %q, thorough %v", tt.name, last.Prompt, last.Thorough)
 		}
+	}
+}
+
+// TestFailingSecondTry: the first result of an unsure recognizer outlives an error of the second.
+func TestFailingSecondTry(t *testing.T) {
+	boom := fault.New(fault.Unavailable, "engine_restarted", "gone")
+	stt := &script{lines: []pipeline.Transcript{{Text: "Bonjour.", Confidence: 0.5}}, later: boom}
+	got, err := (&Ear{STT: stt}).Recognize(t.Context(), utterance(1, 0.95), Options{})
+	if err != nil || got.Text != "Bonjour." || len(stt.asked) != 2 {
+		t.Errorf("unsure: %q, %v, asked %d times", got.Text, err, len(stt.asked))
+	}
+	stt = &script{lines: []pipeline.Transcript{{Text: "Bonjour.", Capped: true}}, later: boom}
+	if _, err := (&Ear{STT: stt}).Recognize(t.Context(), utterance(1, 0.95), Options{}); !errors.Is(err, boom) {
+		t.Errorf("a loop: %v", err)
 	}
 }
 

@@ -141,7 +141,8 @@ func (e *Engine) Transcribe(ctx context.Context, s pipeline.Speech) (pipeline.Tr
 	seconds := float64(len(s.PCM)) / pipeline.InputRate
 	req.AudioCtx, req.MaxTokens = audioCtx(seconds), maxTokens(seconds)
 	if s.Thorough {
-		// A fallback step repeats the decoding with some randomness, which breaks a loop, if it must.
+		// Five beams find words that fit together better. A fallback step repeats the decoding with some
+		// randomness, which breaks a loop, if it must.
 		req.AudioCtx, req.FallbackStep, req.Beam = thoroughCtx(seconds), 0.2, 5
 	}
 	pcm := s.PCM

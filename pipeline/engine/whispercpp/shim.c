@@ -103,6 +103,8 @@ int bw_transcribe(struct whisper_context *c, const struct bw_job *j, struct bw_r
 	memset(r, 0, sizeof *r);
 	struct whisper_full_params *p = w_full_default_params_by_ref(WHISPER_SAMPLING_GREEDY);
 	if (j->beam > 1) {
+		// It draws its candidates at random, and the first beam's dice are not reset: the same sound may come out in
+		// other words the next time.
 		p->strategy = WHISPER_SAMPLING_BEAM_SEARCH;
 		p->beam_search.beam_size = j->beam;
 	}
