@@ -28,6 +28,7 @@ type cli struct {
 	Transcribe transcribeCmd `cmd:"" help:"Write down what is said in a sound file."`
 	Models     modelsCmd     `cmd:"" name:"models" help:"List, fetch, check and remove models."`
 	Sessions   sessionsCmd   `cmd:"" help:"List, show and remove conversations."`
+	Bench      benchCmd      `cmd:"" help:"Measure how fast this machine answers."`
 	Doctor     doctorCmd     `cmd:"" help:"Say what works, what is missing, and what mends it."`
 	Settings   settingsCmd   `cmd:"" name:"config" help:"Show or check the configuration."`
 	Version    versionCmd    `cmd:"" help:"Say which version this is."`
