@@ -28,13 +28,14 @@ let state = initial;
 let context, speaker, microphone;
 let backlog = []; // microphone frames
 let outbox = []; // events
-let metadata = null; // of the last turn
+let metadata = null; // of the turn that sounds, once it is known
 let patience, idle, countdown;
 let resume = false; // talk on once there is a token
 
 // dispatch is the only place where the state changes.
 function dispatch(event) {
   watch.event(event);
+  if (event.type === "response.created") metadata = null;
   const before = state;
   const [next, todo] = step(state, event);
   state = next;
