@@ -47,7 +47,11 @@ type call struct {
 	side   map[string]*response  // those out of band
 	after  func(context.Context) // makes the response that waits for the present one to end
 	spoken *playback             // what is being heard
+	said   string                // the words that were heard last
+	quiet  time.Time             // when the last of them had been said; zero while they are
 	held   bool                  // sound is held back: somebody may be interrupting
+	until  time.Time             // when held sound goes on in any case
+	echoes bool                  // our own voice comes back through the microphone
 	voiced bool                  // sound has been sent, so that the voice is fixed
 	keep   keeper
 	clock  *time.Timer
@@ -275,15 +279,33 @@ func (c *call) tick(ctx context.Context) {
 	for _, r := range c.responses() {
 		c.pace(ctx, r)
 	}
-	if c.spoken != nil && c.silentAt() && !now.Before(c.spoken.ends()) {
-		c.spoken = nil
+	if c.spoken != nil && c.silentAt() && !now.Before(c.quietAt()) {
+		c.spoken, c.quiet = nil, now
 		c.apply(ctx, c.turns.Reply(false, ""))
+	}
+	if c.held && !now.Before(c.until) { // the microphone has been turned off in the midst of it
+		c.held = false
+		c.paceAnswer(ctx)
 	}
 	c.keep.tick(ctx, c, now)
 }
 
+// maxHold is how long sound is held back at most: turn-taking decides sooner than that, as long as it hears anything.
+const maxHold = 3 * time.Second
+
 // silentAt tells whether no more sound of the present answer can follow.
 func (c *call) silentAt() bool { return c.answer == nil || c.answer.play != c.spoken }
+
+// roomTail is how long a room, and the way through the network, go on with a sound that has ended here.
+const roomTail = 400 * time.Millisecond
+
+// quietAt returns when nothing is heard any more of what was sent.
+func (c *call) quietAt() time.Time {
+	if c.echoes {
+		return c.spoken.ends().Add(roomTail)
+	}
+	return c.spoken.ends()
+}
 
 // arm sets the clock to what is due next.
 func (c *call) arm() {
@@ -302,7 +324,10 @@ func (c *call) arm() {
 		}
 	}
 	if c.spoken != nil && c.silentAt() {
-		at(c.spoken.ends())
+		at(c.quietAt())
+	}
+	if c.held {
+		at(c.until)
 	}
 	if t, ok := c.keep.due(); ok {
 		at(t)

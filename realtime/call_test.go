@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -111,7 +112,8 @@ func (e *loudEar) Recognize(ctx context.Context, u hearing.Utterance, _ hearing.
 		if k != last {
 			last, run = k, 0
 		}
-		if run++; run == 400 && k >= 0 && k < len(e.words) && e.words[k] != "" {
+		run++
+		if run == 400 && k >= 0 && k < len(e.words) && e.words[k] != "" && !slices.Contains(heard, e.words[k]) {
 			heard = append(heard, e.words[k])
 		}
 	}

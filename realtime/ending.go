@@ -78,7 +78,7 @@ func (c *call) done(ctx context.Context, r *response, e ending) {
 	}
 	c.answer = nil
 	if e.status == protocol.Cancelled && c.spoken == r.play {
-		c.spoken = nil
+		c.spoken, c.quiet = nil, time.Now()
 		c.apply(ctx, c.turns.Reply(false, ""))
 	}
 	if next := c.after; next != nil && c.answer == nil {

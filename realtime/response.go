@@ -122,8 +122,11 @@ func (c *call) generate(ctx context.Context, r *response, t *pipeline.Turn) {
 		c.post(func(ctx context.Context) { c.progress(ctx, r, ev) })
 	}
 	res := <-result
-	if cause := context.Cause(tracked); cause != nil && res.Err == nil && ctx.Err() == nil {
-		res.Err = cause // a stop by REST, or the end of the server
+	if res.FinishReason == "cancelled" && ctx.Err() == nil {
+		res.Err = fault.ErrPreempted // an engine was taken from it
+		if cause := context.Cause(tracked); cause != nil {
+			res.Err = cause // a stop by REST, or the end of the server
+		}
 	}
 	c.post(func(ctx context.Context) { c.generated(ctx, r, res) })
 	select {
@@ -254,7 +257,8 @@ func (c *call) sounding(ctx context.Context, r *response) {
 		r.begun++
 	}
 	if r.begun != begun {
-		c.apply(ctx, c.turns.Reply(true, r.play.said()))
+		c.said, c.quiet = r.play.said(), time.Time{}
+		c.apply(ctx, c.turns.Reply(true, c.said))
 	}
 }
 
@@ -313,6 +317,8 @@ func (c *call) fail(ctx context.Context, r *response, res pipeline.Result) {
 	switch {
 	case errors.Is(res.Err, fault.ErrPreempted) && r.item == nil:
 		c.again(ctx, r)
+	case errors.Is(res.Err, fault.ErrPreempted):
+		c.finish(ctx, r, ending{status: protocol.Failed, err: protocol.FromFault(errFull())})
 	case res.Err == nil, errors.Is(res.Err, fault.ErrStopped), errors.Is(res.Err, fault.ErrDraining):
 		c.cancel(ctx, r, protocol.ClientCancelled)
 	default:

@@ -55,7 +55,7 @@ func newHouse(t *testing.T, sessions int) *house {
 		defer cancel()
 		s.Close(ctx)
 		hub.Close(ctx)
-		h.Server.Close()
+		h.Close()
 		http.DefaultClient.CloseIdleConnections()
 	})
 	return h

@@ -20,6 +20,7 @@ type utterance struct {
 	from    int     // the first frame of its sound, the prefix included
 	over    bool    // the turn was taken: what is drafted counts
 	seconds float64 // how long it is
+	echo    bool    // it may be our own voice
 	mute    bool    // it gets no answer: the person spoke on before there was one
 	draft   *draft
 	trace   *trace
@@ -105,7 +106,8 @@ func (c *call) apply(ctx context.Context, effects []turntaking.Effect) {
 		case turntaking.TurnEnded:
 			c.turnEnded(ctx, e)
 		case turntaking.Duck:
-			c.held = true
+			c.held = !c.echoes // a reply that stops at its own echo would never come to its end
+			c.until = time.Now().Add(maxHold)
 		case turntaking.Unduck:
 			c.held = false
 			c.paceAnswer(ctx)
@@ -116,8 +118,12 @@ func (c *call) apply(ctx context.Context, effects []turntaking.Effect) {
 			c.interrupted(ctx)
 		case turntaking.TimedOut:
 			c.timedOut(ctx, e)
-		case turntaking.Backchannel, turntaking.Echo:
-			c.log.Debug("heard over the reply", "words", e.Text, "echo", e.Kind == turntaking.Echo)
+		case turntaking.Echo:
+			c.log.Debug("heard our own voice", "words", e.Text)
+			c.echoes, c.held = true, false
+			c.paceAnswer(ctx)
+		case turntaking.Backchannel:
+			c.log.Debug("heard over the reply", "words", e.Text)
 		}
 	}
 }
@@ -125,7 +131,7 @@ func (c *call) apply(ctx context.Context, effects []turntaking.Effect) {
 // interrupted stops the answer that is being heard.
 func (c *call) interrupted(ctx context.Context) {
 	c.held = false
-	c.spoken = nil
+	c.spoken, c.quiet = nil, time.Now()
 	if c.answer != nil {
 		c.cancel(ctx, c.answer, protocol.TurnDetected)
 	}
@@ -140,8 +146,12 @@ func (c *call) speechStarted(ctx context.Context, e turntaking.Effect) {
 	}
 	c.after, c.held = nil, false
 	c.turn = &utterance{item: protocol.NewID("item"), from: frameAt(e.At)}
+	c.turn.echo = c.said != "" && (c.quiet.IsZero() || time.Since(c.quiet) < echoAfter)
 	c.send(protocol.SpeechStarted{ItemID: c.turn.item, AudioStartMs: int(e.At.Milliseconds())})
 }
+
+// echoAfter is how long after the end of an answer its last words may still come back.
+const echoAfter = time.Second
 
 // waits tells whether the words of a turn are not known yet.
 func (u *utterance) waits() bool { return u.draft != nil && !u.draft.done }
@@ -230,6 +240,9 @@ func (c *call) transcribed(ctx context.Context, u *utterance, d *draft, text str
 			c.listen(ctx, u, d.rev, func() {})
 		}
 		return
+	}
+	if u.echo && text != "" && (french{}).Echo(text, c.said) {
+		c.echoes, text = true, "" // an answer too short to be known for an echo while it was said
 	}
 	d.done, d.text, d.err = true, text, err
 	u.trace.mark(&u.trace.transcript)

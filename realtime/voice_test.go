@@ -189,6 +189,57 @@ func TestHarmlessSounds(t *testing.T) {
 	}
 }
 
+// loud returns what a loudspeaker plays now, of all the sound that was sent.
+func loud(events []event) bool {
+	var end time.Time
+	for _, e := range events {
+		if e.kind == "response.output_audio.delta" {
+			if end.Before(e.at) {
+				end = e.at
+			}
+			end = end.Add(time.Duration(len(e.str("delta"))*3/4) * time.Second / 48000)
+		}
+	}
+	return time.Now().Before(end)
+}
+
+// TestReplyIntoTheMicrophone plays the reply on an open loudspeaker: what Brenda says comes back as what it is.
+func TestReplyIntoTheMicrophone(t *testing.T) {
+	const voice = 10 // the loudness of the scripted voice is that of this word
+	words := make([]string, voice+2)
+	words[voice], words[voice+1] = "il fait beau", "Et demain, que dit la météo ?"
+	for _, takes := range []time.Duration{100 * time.Millisecond, 900 * time.Millisecond} {
+		scene(t, script{words: words, earTime: takes}, func(p *person) {
+			p.types("Quel temps fait-il ?")
+			p.wait("response.created")
+			for range 600 { // 12 s
+				if loud(p.line.events()) {
+					p.says(voice, 20)
+				} else {
+					p.quiet(20)
+				}
+			}
+			if e := p.wait("response.done"); e.str("response", "status") != "completed" {
+				t.Errorf("the answer was %s", e.str("response", "status"))
+			}
+			if got := story(p.line.events()); strings.Contains(got, "speech_started") {
+				t.Errorf("got %s", got)
+			}
+			if turns := p.store.turns("me"); len(turns) != 1 {
+				t.Errorf("the history has %+v", turns)
+			}
+			p.types("Et après ?") // and yet people can interrupt
+			p.wait("response.output_audio.delta")
+			p.says(voice, 400)
+			p.says(voice+1, 2500)
+			p.quiet(1000)
+			if e := p.wait("response.done"); e.str("response", "status") != "cancelled" {
+				t.Errorf("the answer was %s", e.str("response", "status"))
+			}
+		})
+	}
+}
+
 func TestSoundIsHeldAtOnce(t *testing.T) {
 	scene(t, script{words: []string{""}}, func(p *person) {
 		answering(p)
@@ -198,6 +249,36 @@ func TestSoundIsHeldAtOnce(t *testing.T) {
 		p.wait("response.done")
 		if g := gap(p.line.events()[n:]); g < 600*time.Millisecond {
 			t.Errorf("the longest gap is %v: the sound was not held", g)
+		}
+	})
+}
+
+// TestShortEcho has an answer come back that is over before it is known what it was.
+func TestShortEcho(t *testing.T) {
+	words := make([]string, 11)
+	words[10] = "avec plaisir"
+	scene(t, script{words: words, answer: "Avec plaisir.", earTime: 1500 * time.Millisecond}, func(p *person) {
+		p.types("Merci")
+		p.wait("response.created")
+		for range 300 {
+			if loud(p.line.events()) {
+				p.says(10, 20)
+			} else {
+				p.quiet(20)
+			}
+		}
+		if got := story(p.line.events()); strings.Count(got, "response.created") != 1 {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+func TestMicrophoneGoesOffOverTheReply(t *testing.T) {
+	scene(t, script{words: []string{""}}, func(p *person) {
+		answering(p)
+		p.says(0, 300)
+		if e := p.wait("response.done"); e.str("response", "status") != "completed" {
+			t.Errorf("the answer was %s", e.str("response", "status"))
 		}
 	})
 }

@@ -22,18 +22,24 @@ func (french) Complete(text string) float64 { return turnwords.Complete(text) }
 // echoWords is how many of the words said last can come back from a loudspeaker: ten seconds of speech and some more.
 const echoWords = 60
 
-// Echo implements turntaking.Words: most of the words heard were just said, in the same order. A recognizer that hears
-// through a room gets some of them wrong.
+// Echo implements turntaking.Words: most of the words heard were just said, in the same order and close together. A
+// recognizer that hears through a room gets some of them wrong.
 func (french) Echo(heard, said string) bool {
 	h, s := wordsOf(heard), wordsOf(said)
 	if len(s) > echoWords {
 		s = s[len(s)-echoWords:]
 	}
-	if len(h) == 0 || len(s) == 0 {
+	if len(h) == 0 {
 		return false
 	}
 	const most = 0.7
-	return float64(common(h, s)) >= most*float64(len(h))
+	window := min(len(h)*3/2+1, len(s))
+	for at := 0; at+window <= len(s) && window > 0; at++ {
+		if float64(common(h, s[at:at+window])) >= most*float64(len(h)) {
+			return true
+		}
+	}
+	return false
 }
 
 // common returns the length of the longest common subsequence.

@@ -4,6 +4,17 @@ package turntaking
 // nothing to say by then is too slow to ask. In frames: 1.1 s.
 const longVoiced = 34
 
+// echoVoiced is the same where our own voice comes back, which is longer than any recognizer takes. 4 s.
+const echoVoiced = 125
+
+// long returns how long speech may go on without its words being known.
+func (m *Machine) long() int {
+	if m.echoes {
+		return echoVoiced
+	}
+	return longVoiced
+}
+
 // whenOver follows a sound over the reply until it is known for an interruption, or for none.
 func (m *Machine) whenOver() []Effect {
 	if m.hasWords {
@@ -11,7 +22,7 @@ func (m *Machine) whenOver() []Effect {
 	}
 	speech := m.hush < pauseFrames
 	switch {
-	case speech && m.count >= longVoiced:
+	case speech && m.count >= m.long():
 		return m.cut("long speech")
 	case speech && !m.probed && m.count >= frames(m.cfg.CutAfter):
 		return m.probe()
@@ -24,8 +35,17 @@ func (m *Machine) whenOver() []Effect {
 }
 
 func (m *Machine) probe() []Effect {
-	m.probed = true
+	m.probed, m.asked = true, m.rev
 	return []Effect{{Kind: Probe, Rev: m.rev, From: max(at(m.first)-m.cfg.Prefix, 0), At: at(m.now)}}
+}
+
+// learn takes the words of a probe that come too late to decide anything. That they are an echo is worth knowing even so.
+func (m *Machine) learn(rev int, text string) []Effect {
+	if m.echoes || rev != m.asked || text == "" || m.cfg.Words == nil || !m.cfg.Words.Echo(text, m.said) {
+		return nil
+	}
+	m.echoes = true
+	return []Effect{{Kind: Echo, Rev: rev, Text: text, At: at(m.now)}}
 }
 
 // verdict judges the words said over the reply.
@@ -37,7 +57,7 @@ func (m *Machine) verdict() []Effect {
 		if !speech {
 			return m.nothing()
 		}
-		if m.count >= longVoiced {
+		if m.count >= m.long() {
 			return m.cut("long speech")
 		}
 		return nil
@@ -53,6 +73,7 @@ func (m *Machine) verdict() []Effect {
 
 // harmless lets the reply go on. Speech that lasts after a harmless beginning is asked for its words again.
 func (m *Machine) harmless(kind Kind, text string) []Effect {
+	m.echoes = m.echoes || kind == Echo
 	if m.hush >= pauseFrames {
 		m.reset()
 		return []Effect{{Kind: kind, Rev: m.rev, Text: text, At: at(m.now)}, {Kind: Unduck, At: at(m.now)}}
@@ -64,7 +85,7 @@ func (m *Machine) harmless(kind Kind, text string) []Effect {
 	m.count, m.probed = onsetFrames, false // so that the next probe comes after CutAfter more
 	m.first = m.now - onsetFrames
 	if kind == Echo {
-		return nil
+		return []Effect{{Kind: Echo, Rev: m.rev, Text: text, At: at(m.now)}}
 	}
 	return []Effect{{Kind: Probe, Rev: m.rev, From: max(at(m.first)-m.cfg.Prefix, 0), At: at(m.now)}}
 }

@@ -80,7 +80,7 @@ const (
 	Probe                     // find out what is being said over the reply, from From on, as revision Rev
 	Interrupted               // cut the reply
 	Backchannel               // a sign of listening; the reply goes on
-	Echo                      // our own voice; the reply goes on
+	Echo                      // our own voice; the reply goes on, and need not be lowered for it again
 	TimedOut                  // nobody has spoken for Idle after the reply
 )
 
@@ -133,8 +133,10 @@ type Machine struct {
 	pauses   ema // how long this person pauses within a turn, in frames
 
 	playing bool
+	echoes  bool   // our own voice has come back: there is a loudspeaker in the room
 	said    string // what Brenda says or has just said
 	probed  bool
+	asked   int // the revision of the last probe
 	quiet   int // frames since the reply ended, for Idle
 	timed   bool
 }
@@ -296,7 +298,7 @@ func (m *Machine) Judged(rev int, finished float32) {
 // Heard takes the words up to pause rev, or those of a probe.
 func (m *Machine) Heard(rev int, text string) []Effect {
 	if rev != m.rev || m.state != pausing && m.state != over {
-		return nil
+		return m.learn(rev, text)
 	}
 	m.words, m.hasWords = text, true
 	if m.state == over {
@@ -316,9 +318,10 @@ func (m *Machine) Reply(playing bool, said string) []Effect {
 		m.quiet, m.timed = 0, false
 		if m.state == over { // nothing is left to cut: it is an ordinary beginning
 			m.state = idle
-			if m.count >= onsetFrames {
+			if m.count >= onsetFrames && !m.echoes {
 				return []Effect{m.begin()}
 			}
+			m.reset() // the end of the reply comes back as its last echo; somebody who really speaks goes on
 			return []Effect{{Kind: Unduck, At: at(m.now)}}
 		}
 	}

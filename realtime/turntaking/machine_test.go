@@ -335,11 +335,12 @@ func invariants(log []Effect) error {
 			if i+1 == len(log) || log[i+1].Kind != SpeechStarted {
 				return bad("a cut without a turn")
 			}
-		case Probe, Backchannel, Echo:
+		case Probe, Backchannel:
 			if !ducked {
 				return bad("not over a reply")
 			}
 			rev = max(rev, e.Rev)
+		case Echo: // may come late: it is worth knowing even so
 		case TimedOut:
 			if turn {
 				return bad("in a turn")
