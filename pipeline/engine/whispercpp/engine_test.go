@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -180,8 +181,18 @@ func TestCancelEndsAnEncoding(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
-	time.AfterFunc(100*time.Millisecond, func() { cancel(fault.ErrBargeIn) })
+	pid := e.State().PID
+	busy := cpuTime(t, pid) + 300*time.Millisecond // by then it encodes, which takes seconds of processor time
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for cpuTime(t, pid) < busy && ctx.Err() == nil {
+			_ = unix.Nanosleep(&unix.Timespec{Nsec: 5e6}, nil)
+		}
+		cancel(fault.ErrBargeIn)
+	})
 	_, err := e.Transcribe(ctx, pipeline.Speech{PCM: audiotest.Pink(0.1, 29*pipeline.InputRate, 1)})
+	cancel(nil)
+	watch.Wait()
 	if !errors.Is(err, fault.ErrBargeIn) {
 		t.Errorf("got %v", err)
 	}
