@@ -69,7 +69,8 @@ function send(event) {
 }
 
 function flushOutbox() {
-  for (const event of outbox) socket.send(event);
+  const last = outbox.findLast((event) => event.type === "response.create"); // one answer to all that was asked
+  for (const event of outbox) if (event.type !== "response.create" || event === last) socket.send(event);
   for (const pcm of backlog) append(pcm);
   outbox = [];
   backlog = [];
