@@ -186,3 +186,32 @@ func TestTalk(t *testing.T) {
 	}
 	t.Logf("heard back %q", again.Text)
 }
+
+// TestInterrupt speaks over an answer: it ends at once, what was heard of it stays, and the new question is answered.
+func TestInterrupt(t *testing.T) {
+	p := server(t)
+	c := dial(t, p, t.Name())
+	c.until(t, "session.created")
+	c.send(t, `{"type":"session.update","session":{"type":"realtime","audio":{"input":{"transcription":{"model":"whisper-1"}}}}}`)
+	c.until(t, "session.updated")
+	c.send(t, `{"type":"conversation.item.create","item":{"type":"message","role":"user","content":[{"type":"input_text",`+
+		`"text":"Raconte une très longue histoire avec beaucoup de phrases."}]}}`)
+	c.send(t, `{"type":"response.create"}`)
+	c.until(t, "response.output_audio.delta")
+	pcm, _ := recorded(t, "ss-noservice")
+	ctx, hangUp := context.WithCancel(t.Context())
+	defer hangUp()
+	begin := time.Now()
+	go c.talk(ctx, append(make([]float32, 24000/2), pcm...))
+	done := c.until(t, "response.done")["response"].(map[string]any)
+	how, _ := done["status_details"].(map[string]any)
+	if done["status"] != "cancelled" || how["reason"] != "turn_detected" {
+		t.Fatalf("the answer is %v, %v", done["status"], how)
+	}
+	t.Logf("cut %v after the microphone, which has half a second of silence first; heard was %v", time.Since(begin), done["output"])
+	c.until(t, "input_audio_buffer.speech_started")
+	c.until(t, "conversation.item.input_audio_transcription.completed")
+	if done := c.until(t, "response.done")["response"].(map[string]any); done["status"] != "completed" {
+		t.Fatalf("the second answer is %v", done)
+	}
+}
