@@ -24,6 +24,7 @@ type Listener interface {
 type ListenOptions struct {
 	Language string // ISO 639-1 or "auto"; empty means the default
 	Model    string // a size; empty means the default
+	Quick    bool   // somebody waits for the answer: what is merely unsure gets no second try
 }
 
 // Heard is what a Listener made of a sound.

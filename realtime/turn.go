@@ -198,7 +198,7 @@ func (c *call) semantic() bool {
 }
 
 func (c *call) hearingOptions() hearing.Options {
-	o := hearing.Options{Language: c.srv.cfg.Language}
+	o := hearing.Options{Language: c.srv.cfg.Language, Quick: true}
 	if t := c.cfg.Input.Transcription; t != nil {
 		if t.Language != "" {
 			o.Language = t.Language

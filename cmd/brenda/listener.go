@@ -19,7 +19,7 @@ func (l listener) Listen(
 	ear := l.ear
 	ear.STT = clock
 	begin := time.Now()
-	heard, err := ear.Transcribe(ctx, src, hearing.Options{Language: o.Language, Model: o.Model}, emit)
+	heard, err := ear.Transcribe(ctx, src, hearing.Options{Language: o.Language, Model: o.Model, Quick: o.Quick}, emit)
 	return pipeline.Heard{
 		Transcript: heard.Transcript,
 		Duration:   time.Duration(heard.Duration * float64(time.Second)),

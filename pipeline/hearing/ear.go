@@ -39,6 +39,7 @@ type Options struct {
 	Language string // ISO 639-1 or "auto"; empty means the recognizer's default
 	Model    string // a size; empty means the default
 	Prompt   string // words that came before; may be empty
+	Quick    bool   // somebody waits for the answer: what is merely unsure gets no second try
 	Started  func() // called once, when speech is first found; may be nil
 }
 
@@ -176,7 +177,7 @@ func (e *Ear) Recognize(ctx context.Context, u Utterance, o Options) (pipeline.T
 		return pipeline.Transcript{}, ErrNoSpeech()
 	}
 	s := pipeline.Speech{PCM: u.PCM, Language: o.Language, Model: o.Model, Prompt: o.Prompt}
-	t, err := e.listen(ctx, s, u)
+	t, err := e.listen(ctx, s, u, o.Quick)
 	if err != nil {
 		return pipeline.Transcript{}, err
 	}
@@ -197,14 +198,16 @@ func (e *Ear) Recognize(ctx context.Context, u Utterance, o Options) (pipeline.T
 }
 
 // listen transcribes, and once more with care when the result is implausible or unsure.
-func (e *Ear) listen(ctx context.Context, s pipeline.Speech, u Utterance) (pipeline.Transcript, error) {
+func (e *Ear) listen(
+	ctx context.Context, s pipeline.Speech, u Utterance, quick bool,
+) (pipeline.Transcript, error) {
 	began := time.Now()
 	t, err := e.STT.Transcribe(ctx, s)
 	if err != nil {
 		return t, err
 	}
 	why := suspicious(t, u)
-	unsure := why == "" && doubtful(t) && spare(ctx, time.Since(began))
+	unsure := why == "" && !quick && doubtful(t) && spare(ctx, time.Since(began))
 	switch {
 	case unsure:
 		why = "unsure"

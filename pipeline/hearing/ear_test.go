@@ -371,3 +371,17 @@ func FuzzClean(f *testing.F) {
 		loops(text)
 	})
 }
+
+// TestQuick: who waits for an answer gets what was heard first, sure or not; a loop is still heard again.
+func TestQuick(t *testing.T) {
+	const loop = "Mot de passe. Mot de passe. Mot de passe. Mot de passe. Mot de passe. Mot de passe."
+	for first, asked := range map[string]int{"Pour annuler, appuyer ce rétoile.": 1, loop: 2} {
+		stt := &script{lines: []pipeline.Transcript{
+			{Text: first, Tokens: 5, Confidence: 0.6}, {Text: "Mot de passe.", Tokens: 5, Confidence: 0.9},
+		}}
+		got, err := (&Ear{STT: stt}).Recognize(t.Context(), utterance(2, 0.95), Options{Quick: true})
+		if err != nil || len(stt.asked) != asked {
+			t.Errorf("%q became %q, asked %d times, %v", first, got.Text, len(stt.asked), err)
+		}
+	}
+}

@@ -17,7 +17,7 @@ func (l *live) newTurn(q Question, rec *Record, before *running) *pipeline.Turn 
 	return &pipeline.Turn{
 		Engines: l.hub.engines,
 		Sound:   q.Sound, Text: q.Text, Mute: q.Mute,
-		Listen:   pipeline.ListenOptions{Language: language},
+		Listen:   pipeline.ListenOptions{Language: language, Quick: true},
 		Voice:    firstOf(q.Voice, cfg.Voice),
 		Language: language,
 		Compose: func(ctx context.Context, user string) (pipeline.Prompt, error) {
