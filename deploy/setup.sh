@@ -16,6 +16,7 @@ need espeak-ng espeak-ng
 if [ "${1:-run}" = test ]; then
   need ffmpeg ffmpeg
   need node nodejs
+  need sox sox
   need curl curl
 fi
 [ ${#missing[@]} -eq 0 ] && exit 0
