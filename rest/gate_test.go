@@ -112,6 +112,15 @@ func TestTokenOfWebSocket(t *testing.T) {
 	if a.status != 200 || a.header.Get("X-Session-ID") != "me" {
 		t.Errorf("got %d %s", a.status, a.body)
 	}
+	for protocols, want := range map[string]int{
+		"realtime, openai-insecure-api-key.secret": 200, "openai-insecure-api-key.other, realtime": 401,
+	} {
+		a := do(t, srv, http.MethodGet, "/v1/realtime", "",
+			"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Protocol", protocols)
+		if a.status != want {
+			t.Errorf("%s: %d", protocols, a.status)
+		}
+	}
 	for _, q := range []string{"?session_id=me&session_id=you", "?session_id=a%20b"} {
 		a := do(t, srv, http.MethodGet, "/v1/realtime"+q, "",
 			"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Protocol", "brenda.token.secret")

@@ -10,9 +10,12 @@ import (
 	"brenda/pipeline/fault"
 )
 
-// subprotocolToken is how a browser, which cannot set headers on a WebSocket, sends its token: as a
-// subprotocol.
-const subprotocolToken = "brenda.token."
+// A browser cannot set headers on a WebSocket, so it sends its token as a subprotocol: in our form, or in that of the
+// clients of OpenAI.
+const (
+	subprotocolToken = "brenda.token."
+	openAIToken      = "openai-insecure-api-key."
+)
 
 // tokens are the hashes of the tokens that open the server.
 type tokens [][sha256.Size]byte
@@ -50,8 +53,10 @@ func bearer(r *http.Request) string {
 		return ""
 	}
 	for p := range strings.SplitSeq(strings.Join(r.Header.Values("Sec-WebSocket-Protocol"), ","), ",") {
-		if token, ok := strings.CutPrefix(strings.TrimSpace(p), subprotocolToken); ok {
-			return token
+		for _, prefix := range []string{subprotocolToken, openAIToken} {
+			if token, ok := strings.CutPrefix(strings.TrimSpace(p), prefix); ok {
+				return token
+			}
 		}
 	}
 	return ""
