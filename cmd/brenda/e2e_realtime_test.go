@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -39,9 +38,9 @@ func dial(t *testing.T, p *program, session string, protocols ...string) *caller
 	return &caller{conn: conn}
 }
 
-func (c *caller) send(t *testing.T, format string, args ...any) {
+func (c *caller) send(t *testing.T, frame string) {
 	t.Helper()
-	if err := c.write(t.Context(), fmt.Sprintf(format, args...)); err != nil {
+	if err := c.write(t.Context(), frame); err != nil {
 		t.Fatal(err)
 	}
 }
