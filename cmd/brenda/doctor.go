@@ -112,7 +112,8 @@ func checkDisk(cfg *config) finding {
 	free := st.Bavail * uint64(st.Bsize) //nolint:gosec // a block size is positive
 	f := finding{Name: "disk", State: fine, Says: fmt.Sprintf("%.1f GB free", float64(free)/1e9)}
 	if free < need {
-		f.State, f.Mend = warning, "free some space, or set BRENDA_DATA to another disk: fetching the default models takes 2.8 GB, 1.6 GB stay"
+		f.State, f.Mend = warning, "free some space, or set BRENDA_DATA to another disk: "+
+			"fetching the default models takes 2.8 GB, 1.6 GB stay"
 	}
 	return f
 }
