@@ -14,6 +14,7 @@ import (
 // benchCmd measures Brenda as a person on the line would: with a stopwatch outside the server.
 type benchCmd struct {
 	Turns benchTurnsCmd `cmd:"" help:"Speak recorded prompts in real time, and say where the time to the answer goes."`
+	Barge benchBargeCmd `cmd:"" help:"Speak and make noises over answers, and say which of it interrupts, and how fast."`
 }
 
 // benchSource is what both measurements are made of.
