@@ -209,7 +209,7 @@ type benchTurn struct {
 	// By the clock of the server: when it had it, which is before it is told to anybody while the turn is undecided.
 	Server map[string]float64 `json:"server"`
 
-	Own float64 `json:"own"` // neither waiting for silence nor an engine
+	Own float64 `json:"own"` // from when there was a first sound and leave to send it until it arrived
 	CPU float64 `json:"cpu"` // seconds of processor; 0 if the server is not of this process
 }
 
@@ -323,5 +323,7 @@ func (w *stopwatch) server(spoken time.Duration) {
 			w.Server[name] = v + off
 		}
 	}
-	w.Own = w.FirstAudio - max(w.Server["decision"], w.Server["first_audio"])
+	// From when the turn was over and the first sound was made to its arrival. Each clock is compared with itself only: a
+	// sample of speech is on its way to the server for the length of a frame, which is nobody's cost.
+	w.Own = w.FirstAudio - w.Decision - max(w.Server["first_audio"]-w.Server["decision"], 0)
 }
