@@ -472,3 +472,36 @@ func anything(p *person, r *rand.Rand) {
 	}
 	time.Sleep(time.Duration(r.IntN(400)) * time.Millisecond)
 }
+
+// TestSettingsChangeInAPause has an answer prepared with instructions that no longer hold when the turn is over.
+func TestSettingsChangeInAPause(t *testing.T) {
+	scene(t, script{words: []string{"Quel temps fait-il ?"}, earTime: 50 * time.Millisecond}, func(p *person) {
+		p.says(0, 1000)
+		p.quiet(300)
+		p.send(`{"type":"session.update","session":{"type":"realtime","instructions":"Réponds en vers."}}`)
+		p.quiet(800)
+		p.wait("response.done")
+		if ms := p.llm.last().Messages; len(p.llm.prompts) != 2 || ms[0].Content != "Réponds en vers." {
+			t.Errorf("the prompts were %+v", p.llm.prompts)
+		}
+		if got := story(p.line.events()); strings.Count(got, "response.created") != 1 {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+// TestCancelAtAnyMoment cancels also in the very moment in which something comes.
+func TestCancelAtAnyMoment(t *testing.T) {
+	for d := time.Duration(0); d < 1200*time.Millisecond; d += 25 * time.Millisecond {
+		scene(t, script{}, func(p *person) {
+			p.types("Bonjour")
+			p.wait("response.created")
+			time.Sleep(d)
+			p.send(`{"type":"response.cancel"}`)
+			if e := p.wait("response.done"); e.str("response", "status") != "cancelled" {
+				t.Errorf("after %v the answer was %s", d, e.str("response", "status"))
+			}
+			time.Sleep(3 * time.Second)
+		})
+	}
+}
