@@ -113,6 +113,15 @@ func (b *benchTurnsCmd) Run(ctx context.Context, env *environment) error {
 	defer done()
 	to.maxTokens = b.MaxTokens
 	report := benchReport{Settings: benchSettings(env, in)}
+	err = report.measure(ctx, env, to, in, clips) // what was measured before it is told of all the same
+	if b.JSON {
+		return errors.Join(err, printJSON(env.out, report.withSummary()))
+	}
+	return errors.Join(err, report.print(env.out))
+}
+
+// measure has every prompt answered, and the bare engines beside that where they are of this process.
+func (r *benchReport) measure(ctx context.Context, env *environment, to benchTarget, in *instance, clips []benchClip) error {
 	for i, clip := range clips {
 		t, err := to.timed(ctx, clip, in != nil)
 		if ctx.Err() != nil {
@@ -121,22 +130,20 @@ func (b *benchTurnsCmd) Run(ctx context.Context, env *environment) error {
 		if err != nil {
 			t.Error = err.Error()
 		}
-		if in != nil {
-			// Another prompt than the one just spoken: the language model still has that one in its cache.
-			raw, err := benchRawChain(ctx, in.engines, clips[(i+len(clips)/2)%len(clips)], i)
-			if err != nil {
-				return fmt.Errorf("the bare engines: %w", err)
-			}
-			report.Raw = append(report.Raw, raw)
-		}
-		report.Turns = append(report.Turns, t)
+		r.Turns = append(r.Turns, t)
 		env.log.Info("turn measured", "number", i+1, "of", len(clips), "file", clip.File, "first_audio", t.FirstAudio,
 			"error", t.Error)
+		if in == nil {
+			continue
+		}
+		// Another prompt than the one just spoken: the language model still has that one in its cache.
+		raw, err := benchRawChain(ctx, in.engines, clips[(i+len(clips)/2)%len(clips)], i)
+		if err != nil {
+			return fmt.Errorf("the bare engines: %w", err)
+		}
+		r.Raw = append(r.Raw, raw)
 	}
-	if b.JSON {
-		return printJSON(env.out, report.withSummary())
-	}
-	return report.print(env.out)
+	return nil
 }
 
 // timed has one prompt answered, and notes what it cost where the server is of this process.

@@ -73,7 +73,7 @@ func (b *benchBargeCmd) Run(ctx context.Context, env *environment) error {
 	for i, s := range sounds {
 		t, err := to.barge(ctx, s)
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			break // what was measured before is told of all the same
 		}
 		if err != nil {
 			t.Error = err.Error()
@@ -83,9 +83,9 @@ func (b *benchBargeCmd) Run(ctx context.Context, env *environment) error {
 			"cut", t.Cut, "error", t.Error)
 	}
 	if b.JSON {
-		return printJSON(env.out, trials)
+		return errors.Join(context.Cause(ctx), printJSON(env.out, trials))
 	}
-	return printBarge(env.out, trials)
+	return errors.Join(context.Cause(ctx), printBarge(env.out, trials))
 }
 
 // barge has a long answer spoken, makes the sound a second after it began, and waits for what comes of that.
