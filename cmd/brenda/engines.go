@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"brenda/pipeline"
 	"brenda/pipeline/engine/kokoro"
@@ -128,6 +129,9 @@ func (e *engines) recognizer(ctx context.Context, m *weights.Manager, log *slog.
 	e.whisper, err = whispercpp.New(ctx, whispercpp.Config{
 		LibDir: filepath.Dir(lib), Models: sizes, Default: whisperSize(best.Name),
 		Language: e.cfg.STT.Language, Threads: e.cfg.STT.Threads, Log: log,
+		// An encoding cannot be ended half way, and to end its process costs the next one a load of the model. So a
+		// cancelled one may run out, which takes less, unless it hangs.
+		CancelGrace: 2 * time.Second,
 	})
 	if err != nil {
 		log.Error("speech recognition", "error", err)
