@@ -136,12 +136,9 @@ func cancelFreesSlot(t *testing.T, e *Engine) {
 	t.Helper()
 	s := e.children[small].current()
 	ctx, cancel := context.WithCancelCause(t.Context())
-	deltas := 0
+	deltas, start := 0, written(t, s)
 	_, err := e.Generate(ctx, prompt("Raconte une très longue histoire de marins.", 900), func(pipeline.Delta) error {
 		if deltas++; deltas == 3 {
-			if busy(t, s) != 1 {
-				t.Error("no slot is busy while the model writes")
-			}
 			cancel(fault.ErrBargeIn)
 		}
 		return nil
@@ -159,12 +156,19 @@ func cancelFreesSlot(t *testing.T, e *Engine) {
 	if _, err := e.Generate(t.Context(), prompt("Dis bonjour.", 1), ignore); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("free after %d looks; tokens counted: %s, then %s", looks, before, written(t, s))
-	var n, m float64
-	if json.Unmarshal([]byte(before), &n) != nil || json.Unmarshal([]byte(written(t, s)), &m) != nil || m-n > 1 {
-		t.Errorf("tokens went from %s to %s by one request of one token", before, written(t, s))
+	t.Logf("free after %d looks; tokens counted: %s at the start, %s when free, then %s",
+		looks, start, before, written(t, s))
+	count := func(text string) (n float64) {
+		if err := json.Unmarshal([]byte(text), &n); err != nil {
+			t.Fatal(err)
+		}
+		return n
 	}
-	if n > 300 {
+	if more := count(written(t, s)) - count(before); more > 1 {
+		t.Errorf("%v tokens for one request of one: the cancelled one still writes", more)
+	}
+	// A few are under way between the server and the cancel; hundreds were asked for.
+	if n := count(before) - count(start); n > 30 {
 		t.Errorf("%v tokens were written although the request was cancelled after 3", n)
 	}
 }
