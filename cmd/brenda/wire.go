@@ -39,6 +39,7 @@ type instance struct {
 	calls   *realtime.Server
 	handler http.Handler
 
+	told     []func(context.Context) []health.Component // the parts that are not engines of the voice, for /ready
 	draining atomic.Bool
 	warmed   atomic.Bool
 	stuck    chan struct{} // closed when warming failed
@@ -151,6 +152,9 @@ func (in *instance) load() health.Load {
 // components tells of every part, for /ready.
 func (in *instance) components(ctx context.Context) []health.Component {
 	cs := in.engines.components()
+	for _, of := range in.told {
+		cs = append(cs, of(ctx)...)
+	}
 	store := health.Component{Name: "history", State: health.Ready}
 	if st := in.store.Stats(ctx); !st.Available {
 		store.State, store.Detail = health.Degraded, "conversations are not kept for now"
