@@ -167,8 +167,8 @@ func cancelFreesSlot(t *testing.T, e *Engine) {
 	if more := count(written(t, s)) - count(before); more > 1 {
 		t.Errorf("%v tokens for one request of one: the cancelled one still writes", more)
 	}
-	// A few are under way between the server and the cancel; hundreds were asked for.
-	if n := count(before) - count(start); n > 30 {
+	// The one under way is finished: four for three on a quiet machine; a busy one may be late by a few.
+	if n := count(before) - count(start); n > 10 {
 		t.Errorf("%v tokens were written although the request was cancelled after 3", n)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -89,10 +90,27 @@ func New(cfg Config, log *slog.Logger) (*Client, error) {
 	tr = tr.Clone()
 	tr.DisableKeepAlives = !cfg.KeepAlive
 	tr.DisableCompression = true // a compressed stream arrives in lumps
+	if !cfg.KeepAlive {
+		tr.DialContext = dialAbrupt
+	}
 	return &Client{
 		cfg: cfg, base: base, http: &http.Client{Transport: tr}, slots: newSlots(cfg.Slots),
 		log: log, known: map[string]bool{},
 	}, nil
+}
+
+// dialAbrupt makes connections that are reset when they are closed. A server learns of an ordinary close only at its
+// second write after it, and a llama.cpp would write one more token for nobody.
+func dialAbrupt(ctx context.Context, network, addr string) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		err = tcp.SetLinger(0)
+	}
+	return conn, err
 }
 
 // Close drops idle connections.
