@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"brenda/pipeline/fault"
 	"brenda/pipeline/session"
 	"brenda/realtime/protocol"
@@ -23,8 +21,8 @@ type call struct {
 	id   string // of the conversation, shared with REST
 	talk *session.Session
 	log  *slog.Logger
-	out  *outbox
-	line wire
+	line wire // that the call has, or had last
+	leg  *leg // the connection; nil while the client is away
 
 	in      chan input                     // from the reader
 	posts   chan func(ctx context.Context) // from work that is done beside the call
@@ -64,7 +62,7 @@ func newCall(s *Server, id string, log *slog.Logger) *call {
 		log = s.log
 	}
 	return &call{
-		srv: s, id: id, talk: s.hub.Session(id), log: log.With("conversation", id), out: newOutbox(),
+		srv: s, id: id, talk: s.hub.Session(id), log: log.With("conversation", id),
 		in: make(chan input), posts: make(chan func(context.Context)), hang: make(chan error, 1),
 		goodbye: make(chan struct{}), ended: make(chan struct{}), side: map[string]*response{},
 	}
@@ -81,79 +79,30 @@ func (c *call) hangUp(why error) {
 // drain ends the call when nothing is being said.
 func (c *call) drain() { c.once.Do(func() { close(c.goodbye) }) }
 
-// run carries the call out, from the upgrade to the goodbye.
+// run carries out a call that has one connection, from the upgrade to the goodbye.
 func (c *call) run(ctx context.Context, w wire) {
-	c.line = w
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	l := newLeg(w)
+	c.leg, c.line = l, w
+	over := make(chan struct{})
+	go func() { defer close(over); c.carry(ctx, l) }()
+	c.live(ctx)
+	<-over
+}
+
+// live carries the call out, whatever becomes of its connections.
+func (c *call) live(ctx context.Context) {
 	c.format.Store(&c.cfg.Input.Format)
-	var g errgroup.Group
-	g.Go(func() error { c.hangUp(c.read(ctx, w)); return nil })
-	g.Go(func() error { c.hangUp(c.ping(ctx, w)); return nil })
-	var said error // why; read after ended is closed
-	g.Go(func() error {
-		err := c.write(ctx, w)
-		if err != nil {
-			c.hangUp(err)
-		}
-		<-c.ended
-		why := said
-		if err != nil {
-			why = errSlow
-		}
-		w.Close(why)
-		return nil
-	})
 	began := time.Now()
-	said = c.loop(ctx)
-	c.out.close()
+	why := c.loop(ctx)
 	close(c.ended)
-	if errors.Is(said, errSlow) {
-		w.Close(said) // the writer is stuck
+	if c.leg != nil {
+		c.leg.end(why)
 	}
-	c.stopAll(said)
+	c.stopAll(why)
 	c.work.Wait()
 	c.keep.flush(ctx, c)
-	// The reader must be there for the goodbye; it ends with the connection. The end of ctx is for a client that says none.
-	bye := time.AfterFunc(2*writeTimeout, func() { cancel(said) })
-	defer bye.Stop()
-	_ = g.Wait()
-	c.log.Info("call ended", "why", said, "lasted", time.Since(began).Round(time.Millisecond))
-}
-
-// write sends what the call has put out, until it is over.
-func (c *call) write(ctx context.Context, w wire) error {
-	for {
-		frames, more := c.out.take()
-		for _, f := range frames {
-			if err := w.Write(ctx, f); err != nil {
-				return err
-			}
-		}
-		switch {
-		case len(frames) > 0:
-		case !more:
-			return nil
-		default:
-			<-c.out.wake
-		}
-	}
-}
-
-// ping notices clients that vanished without a word.
-func (c *call) ping(ctx context.Context, w wire) error {
-	t := time.NewTicker(pingEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-t.C:
-			if err := w.Ping(ctx); err != nil {
-				return err
-			}
-		case <-c.ended:
-			return nil
-		}
-	}
+	c.work.Wait()
+	c.log.Info("call ended", "why", why, "lasted", time.Since(began).Round(time.Millisecond))
 }
 
 // loop is the call's goroutine.
@@ -231,7 +180,7 @@ func (c *call) send(ev protocol.ServerEvent) {
 	if frame == nil { // this wire has no such event
 		return
 	}
-	if !c.out.put(frame) {
+	if c.leg != nil && !c.leg.out.put(frame) {
 		c.fatal = errSlow
 	}
 }

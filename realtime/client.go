@@ -9,6 +9,9 @@ import (
 
 // take carries out what the reader brought.
 func (c *call) take(ctx context.Context, in input) {
+	if in.from != c.leg {
+		return // that connection is over
+	}
 	if in.bad != nil {
 		c.complain(in.bad, "")
 		return

@@ -18,16 +18,17 @@ type input struct {
 	probs []float32       // how likely each of them is speech
 	err   error           // the microphone could not be judged
 	done  chan struct{}   // closed when the call has taken it; nil when nobody waits
+	from  *leg
 }
 
 // read takes the client's events in their order, and has the sound among them judged before the call gets it: so a commit
 // that follows sound finds all of it there, and a client that sends faster than it is heard is slowed down by its own
 // connection.
-func (c *call) read(ctx context.Context, w wire) error {
+func (c *call) read(ctx context.Context, l *leg) error {
 	m := &microphone{vad: c.srv.engines.VAD}
 	for {
-		in := input{}
-		ev, err := w.Read(ctx)
+		in := input{from: l}
+		ev, err := l.Read(ctx)
 		switch {
 		case errors.As(err, &in.bad):
 		case err != nil:
@@ -46,23 +47,23 @@ func (c *call) read(ctx context.Context, w wire) error {
 		}
 		select {
 		case c.in <- in:
-		case <-c.ended:
-			c.drainReads(ctx, w)
+		case <-l.over:
+			l.drain(ctx)
 			return nil
 		}
 		if in.done != nil {
 			select {
 			case <-in.done:
-			case <-c.ended:
+			case <-l.over:
 			}
 		}
 	}
 }
 
-// drainReads reads on until the connection is closed: the goodbye is among what is read.
-func (c *call) drainReads(ctx context.Context, w wire) {
+// drain reads on until the connection is closed: the goodbye is among what is read.
+func (l *leg) drain(ctx context.Context) {
 	for {
-		_, err := w.Read(ctx)
+		_, err := l.Read(ctx)
 		var bad *protocol.Error
 		if err != nil && !errors.As(err, &bad) {
 			return
