@@ -54,6 +54,8 @@ func (c *call) obey(ctx context.Context, ev protocol.ClientEvent) error {
 		return c.requested(ctx, ev)
 	case *protocol.ResponseCancel:
 		return c.cancelled(ctx, ev)
+	case *played:
+		c.played(ev)
 	case *protocol.OutputAudioClear: // the client holds the sound
 	}
 	return nil

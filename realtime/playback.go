@@ -29,6 +29,9 @@ type playback struct {
 	total  int       // bytes so far, sent or not
 	sent   int       // bytes sent
 	base   time.Time // when the first byte is (or would have been, without gaps) played; zero before it is sent
+	device device    // what the client says of it, if it says anything
+	item   string    // whose sound it is
+	trace  *trace    // of its turn
 }
 
 // chunk is a piece of speech: its words and where its sound ends, in bytes.
@@ -127,12 +130,20 @@ func (p *playback) due() (time.Time, bool) {
 }
 
 // ends returns when the sound that was sent has been played.
-func (p *playback) ends() time.Time { return p.base.Add(p.duration(p.sent)) }
+func (p *playback) ends() time.Time {
+	if d := p.device; d.told {
+		return d.when.Add(p.duration(p.sent) - d.at)
+	}
+	return p.base.Add(p.duration(p.sent))
+}
 
 // position returns how much has been played.
 func (p *playback) position(now time.Time) time.Duration {
-	if p.base.IsZero() {
+	switch {
+	case p.base.IsZero():
 		return 0
+	case p.device.told:
+		return min(p.device.position(now), p.duration(p.sent))
 	}
 	return min(max(now.Sub(p.base), 0), p.duration(p.sent))
 }

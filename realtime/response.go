@@ -146,6 +146,7 @@ func (c *call) open(r *response) {
 	part := protocol.Content{Type: protocol.OutputText}
 	if r.play != nil {
 		part.Type = protocol.OutputAudio
+		r.play.item, r.play.trace = r.item.ID, r.trace
 	}
 	r.item.Content = []protocol.Content{part}
 	c.send(protocol.ContentPartAdded{PartRef: r.part(), Part: protocol.Part{Type: r.cfg.Modality}})

@@ -97,15 +97,23 @@ func (s *Server) Handle(w http.ResponseWriter, r *http.Request) error {
 	}
 	offered := subprotocols(r)
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{"realtime"},
+		Subprotocols:       []string{binaryProtocol, "realtime"},
 		InsecureSkipVerify: true, // package rest has looked at the Origin
 	})
 	if err != nil {
 		return nil // Accept has answered
 	}
 	c.names, c.cfg = names, cfg
-	c.run(context.WithoutCancel(r.Context()), newJSONWire(conn, dialect(r, offered)))
+	c.run(context.WithoutCancel(r.Context()), c.wire(conn, dialect(r, offered)))
 	return nil
+}
+
+// wire returns the form that was agreed on for a connection.
+func (c *call) wire(conn *websocket.Conn, d protocol.Dialect) wire {
+	if conn.Subprotocol() == binaryProtocol {
+		return newBinaryWire(conn, newBinaryCoder(), func() protocol.Format { return *c.format.Load() })
+	}
+	return newJSONWire(conn, d)
 }
 
 // begin returns the configuration that the request asks for.

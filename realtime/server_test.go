@@ -153,7 +153,6 @@ func TestBadFrames(t *testing.T) {
 		frame []byte
 		code  websocket.StatusCode
 	}{
-		"binary":    {websocket.MessageBinary, []byte("{}"), websocket.StatusUnsupportedData},
 		"not UTF-8": {websocket.MessageText, []byte("{\"type\":\"\xff\"}"), websocket.StatusInvalidFramePayloadData},
 		"too big":   {websocket.MessageText, make([]byte, maxFrame+1), websocket.StatusMessageTooBig},
 	} {

@@ -16,7 +16,7 @@ type trace struct {
 	begin time.Time     // when that sound arrived
 	why   string        // what made the turn over
 
-	decision, transcript, firstToken, firstChunk, firstAudio, sent time.Duration
+	decision, transcript, firstToken, firstChunk, firstAudio, sent, heard time.Duration
 }
 
 // newTrace begins at the end of speech, which the microphone has left behind.
@@ -37,6 +37,7 @@ func (t *trace) stages() []slog.Attr {
 		slog.Duration("decision", t.decision), slog.Duration("transcript", t.transcript),
 		slog.Duration("first_token", t.firstToken), slog.Duration("first_chunk", t.firstChunk),
 		slog.Duration("first_audio", t.firstAudio), slog.Duration("sent", t.sent),
+		slog.Duration("heard", t.heard),
 	}
 }
 

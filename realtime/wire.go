@@ -41,21 +41,56 @@ const (
 
 // Why a connection ends, apart from its client's leaving.
 var (
-	errNotText = errors.New("binary frames are not part of this protocol")
-	errUTF8    = errors.New("the text is not UTF-8")
-	errSlow    = errors.New("the client does not read what it is sent")
+	errUTF8 = errors.New("the text is not UTF-8")
+	errSlow = errors.New("the client does not read what it is sent")
 )
+
+// socket is the WebSocket under a wire.
+type socket struct{ conn *websocket.Conn }
+
+func newSocket(conn *websocket.Conn) socket {
+	conn.SetReadLimit(maxFrame)
+	return socket{conn}
+}
+
+// write has a deadline of its own: the end of a call, or of a turn, must not tear a frame apart.
+func (s socket) write(ctx context.Context, kind websocket.MessageType, frame []byte) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	return s.conn.Write(ctx, kind, frame)
+}
+
+// Ping implements wire.
+func (s socket) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pongTimeout)
+	defer cancel()
+	return s.conn.Ping(ctx)
+}
+
+// Close implements wire.
+func (s socket) Close(why error) {
+	switch {
+	case errors.Is(why, errUTF8):
+		_ = s.conn.Close(websocket.StatusInvalidFramePayloadData, why.Error())
+	case errors.Is(why, errClosing):
+		_ = s.conn.Close(websocket.StatusServiceRestart, why.Error())
+	case errors.Is(why, errSlow):
+		_ = s.conn.CloseNow() // it would not read the goodbye either
+	default:
+		_ = s.conn.Close(websocket.StatusNormalClosure, "")
+	}
+}
 
 // jsonWire is OpenAI's form: one JSON object in each text frame.
 type jsonWire struct {
-	conn    *websocket.Conn
+	socket
+
 	dialect protocol.Dialect
 	encoder protocol.Encoder
 }
 
 func newJSONWire(conn *websocket.Conn, d protocol.Dialect) *jsonWire {
-	conn.SetReadLimit(maxFrame)
-	return &jsonWire{conn: conn, dialect: d, encoder: protocol.Encoder{Dialect: d}}
+	return &jsonWire{socket: newSocket(conn), dialect: d, encoder: protocol.Encoder{Dialect: d}}
 }
 
 func (w *jsonWire) Read(ctx context.Context) (protocol.ClientEvent, error) {
@@ -64,7 +99,8 @@ func (w *jsonWire) Read(ctx context.Context) (protocol.ClientEvent, error) {
 	case err != nil:
 		return nil, err
 	case kind != websocket.MessageText:
-		return nil, errNotText
+		return nil, protocol.Invalid(protocol.CodeInvalidEvent, "",
+			"Binary frames are for the subprotocol %s; here sound is base64 in input_audio_buffer.append.", binaryProtocol)
 	case !utf8.Valid(frame):
 		return nil, errUTF8
 	}
@@ -73,30 +109,6 @@ func (w *jsonWire) Read(ctx context.Context) (protocol.ClientEvent, error) {
 
 func (w *jsonWire) Encode(ev protocol.ServerEvent) ([]byte, error) { return w.encoder.Encode(ev) }
 
-// Write has a deadline of its own: the end of a call, or of a turn, must not tear a frame apart.
 func (w *jsonWire) Write(ctx context.Context, frame []byte) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-	defer cancel()
-	return w.conn.Write(ctx, websocket.MessageText, frame)
-}
-
-func (w *jsonWire) Ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, pongTimeout)
-	defer cancel()
-	return w.conn.Ping(ctx)
-}
-
-func (w *jsonWire) Close(why error) {
-	switch {
-	case errors.Is(why, errNotText):
-		_ = w.conn.Close(websocket.StatusUnsupportedData, why.Error())
-	case errors.Is(why, errUTF8):
-		_ = w.conn.Close(websocket.StatusInvalidFramePayloadData, why.Error())
-	case errors.Is(why, errClosing):
-		_ = w.conn.Close(websocket.StatusServiceRestart, why.Error())
-	case errors.Is(why, errSlow):
-		_ = w.conn.CloseNow() // it would not read the goodbye either
-	default:
-		_ = w.conn.Close(websocket.StatusNormalClosure, "")
-	}
+	return w.write(ctx, websocket.MessageText, frame)
 }
