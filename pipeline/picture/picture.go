@@ -8,6 +8,7 @@ package picture
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"image"
 	"image/jpeg"
@@ -60,12 +61,15 @@ func Inspect(b []byte) (Info, error) {
 	default:
 		return info, unsupported(errors.New("unknown signature"))
 	}
+	if w, h := claimed(b, info.Format); w*h > MaxPixels { // more than the decoders can count
+		cfg, err = image.Config{Width: int(w), Height: int(h)}, nil
+	}
 	switch {
 	case err != nil:
 		return info, unsupported(err)
 	case cfg.Width <= 0 || cfg.Height <= 0:
 		return info, unsupported(errors.New("no pixels"))
-	case int64(cfg.Width)*int64(cfg.Height) > MaxPixels:
+	case uint64(cfg.Width)*uint64(cfg.Height) > MaxPixels:
 		return info, tooLarge(cfg)
 	case info.Format == JPEG && bytes.Count(b, []byte{0xFF, 0xDA}) > maxScans:
 		return info, unsupported(errors.New("too many scans"))
@@ -76,6 +80,18 @@ func Inspect(b []byte) (Info, error) {
 		info.Width, info.Height = info.Height, info.Width
 	}
 	return info, nil
+}
+
+// claimed reads the size that a PNG or an extended WebP gives in its head; 0 for any other.
+func claimed(b []byte, f Format) (w, h uint64) {
+	switch {
+	case f == PNG && len(b) >= 24 && string(b[12:16]) == "IHDR":
+		return uint64(binary.BigEndian.Uint32(b[16:])), uint64(binary.BigEndian.Uint32(b[20:]))
+	case f == WebP && len(b) >= 30 && string(b[12:16]) == "VP8X": // 24 bits each, less one
+		less := func(b []byte) uint64 { return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 }
+		return less(b[24:]) + 1, less(b[27:]) + 1
+	}
+	return 0, 0
 }
 
 func unsupported(err error) error {

@@ -1,0 +1,312 @@
+package tesseract
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/jpeg"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+	"golang.org/x/image/font"
+	"golang.org/x/image/font/gofont/gobold"
+	"golang.org/x/image/font/gofont/gomono"
+	"golang.org/x/image/font/gofont/goregular"
+	"golang.org/x/image/font/opentype"
+	"golang.org/x/image/math/fixed"
+
+	"brenda/pipeline/fault"
+	"brenda/pipeline/picture"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const pangram = `Le cœur déçu mais l'âme plutôt naïve, Louÿs rêva
+de crapaüter en canoë au delà des îles, près du
+mälström où brûlent les novæ.
+Facture n° 2024-118 : 1 234,56 € TTC — échéance le 15 août.
+Élève, çà et là : « Où est-il né ? » dit-elle, gênée.`
+
+const letter = `Madame, Monsieur,
+Nous avons bien reçu votre commande du 3 février et nous
+vous en remercions. Le délai de livraison est de huit jours
+ouvrés ; les frais de port s'élèvent à 12,90 €.
+Le bœuf, les œufs et le pâté seront gardés au frais : « à
+consommer sous 48 heures », précise l'étiquette.
+Où que vous soyez, notre équipe répond à vos questions de
+9 h à 18 h, sauf le dimanche. Près de 85 % des clients ont
+jugé l'accueil très agréable cet été.
+Veuillez agréer, Madame, Monsieur, nos salutations
+distinguées. Benoît Lefèvre, gérant à Saint-Étienne`
+
+// render draws lines of text as a page.
+func render(t testing.TB, ttf []byte, size float64, text string, ink, paper color.Color) *image.RGBA {
+	t.Helper()
+	f, err := opentype.Parse(ttf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	face, err := opentype.NewFace(f, &opentype.FaceOptions{Size: size, DPI: 72, Hinting: font.HintingFull})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer face.Close()
+	lines := strings.Split(text, "\n")
+	width := 0
+	for _, l := range lines {
+		width = max(width, font.MeasureString(face, l).Ceil())
+	}
+	margin, step := int(size*1.4), int(size*1.7)
+	img := image.NewRGBA(image.Rect(0, 0, width+2*margin, len(lines)*step+2*margin))
+	draw.Draw(img, img.Rect, image.NewUniform(paper), image.Point{}, draw.Src)
+	d := font.Drawer{Dst: img, Src: image.NewUniform(ink), Face: face}
+	for i, l := range lines {
+		d.Dot = fixed.P(margin, margin+int(size)+i*step)
+		d.DrawString(l)
+	}
+	return img
+}
+
+// spoil turns a page by some degrees, adds noise and stores it as a poor JPEG.
+func spoil(t testing.TB, img image.Image, degrees, noise float64, quality int) image.Image {
+	t.Helper()
+	s := sheet{gray: picture.Gray(img)}.rotate(-degrees)
+	dice := rand.New(rand.NewPCG(1, 2))
+	for i, v := range s.gray.Pix {
+		s.gray.Pix[i] = uint8(math.Max(0, math.Min(255, float64(v)+dice.NormFloat64()*noise)))
+	}
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, s.gray, &jpeg.Options{Quality: quality}); err != nil {
+		t.Fatal(err)
+	}
+	out, _, err := picture.Decode(t.Context(), b.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// cer is the share of characters that are wrong, with white space evened out.
+func cer(want, got string) float64 {
+	even := func(s string) []rune {
+		var lines []string
+		for l := range strings.Lines(s) {
+			if l = strings.Join(strings.Fields(l), " "); l != "" {
+				lines = append(lines, l)
+			}
+		}
+		return []rune(strings.Join(lines, "\n"))
+	}
+	a, b := even(want), even(got)
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i, x := range a {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j, y := range b {
+			cost := diagonal
+			if x != y {
+				cost++
+			}
+			diagonal, row[j+1] = row[j+1], min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return float64(row[len(b)]) / float64(len(a))
+}
+
+var (
+	black = color.Gray{Y: 0}
+	white = color.Gray{Y: 255}
+	brown = color.RGBA{60, 55, 50, 255}
+	cream = color.RGBA{225, 220, 205, 255}
+)
+
+// TestAccuracy: the character error rate over all pages of a kind, with what the issue asks for.
+func TestAccuracy(t *testing.T) {
+	e := New(Config{})
+	pages := func(size float64, ink, paper color.Color, ttfs ...[]byte) (imgs []image.Image, texts []string) {
+		for _, ttf := range ttfs {
+			for _, text := range []string{pangram, letter} {
+				imgs, texts = append(imgs, render(t, ttf, size, text, ink, paper)), append(texts, text)
+			}
+		}
+		return imgs, texts
+	}
+	for name, c := range map[string]struct {
+		size    float64
+		hard    func(image.Image) image.Image
+		most    float64
+		ttfs    [][]byte
+		ink     color.Color
+		on      color.Color
+		degrees float64
+	}{
+		"clean 28":  {size: 28, most: 0.015, ttfs: [][]byte{goregular.TTF, gobold.TTF}, ink: black, on: white},
+		"small 13":  {size: 13, most: 0.015, ttfs: [][]byte{goregular.TTF}, ink: black, on: white},
+		"mono 20":   {size: 20, most: 0.015, ttfs: [][]byte{gomono.TTF}, ink: black, on: white},
+		"inverted":  {size: 24, most: 0.015, ttfs: [][]byte{goregular.TTF}, ink: white, on: black},
+		"rotated":   {size: 18, most: 0.03, ttfs: [][]byte{goregular.TTF}, ink: brown, on: cream, degrees: 2},
+		"other way": {size: 22, most: 0.03, ttfs: [][]byte{goregular.TTF}, ink: brown, on: cream, degrees: -2},
+		"level":     {size: 18, most: 0.03, ttfs: [][]byte{gomono.TTF}, ink: brown, on: cream, degrees: 1e-9},
+	} {
+		t.Run(name, func(t *testing.T) {
+			imgs, texts := pages(c.size, c.ink, c.on, c.ttfs...)
+			var wrong, all float64
+			for i, img := range imgs {
+				if c.degrees != 0 {
+					img = spoil(t, img, c.degrees, 18, 70)
+				}
+				p, err := e.Read(t.Context(), img, []string{"fra"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				n := float64(len([]rune(texts[i])))
+				rate := cer(texts[i], p.Text)
+				wrong, all = wrong+rate*n, all+n
+				t.Logf("%s %d: CER %.2f %%, confidence %.2f", name, i, 100*rate, p.Confidence)
+				if rate > 0 {
+					t.Log(p.Text)
+				}
+				for _, w := range p.Words {
+					if !w.Box.In(img.Bounds()) || w.Box.Empty() {
+						t.Errorf("%q is at %v", w.Text, w.Box)
+					}
+				}
+			}
+			if wrong/all > c.most {
+				t.Errorf("%s: CER %.2f %%, at most %.1f %% is asked for", name, 100*wrong/all, 100*c.most)
+			}
+		})
+	}
+}
+
+// TestBoxes: words lie where they were drawn, also on a page that leans.
+func TestBoxes(t *testing.T) {
+	e := New(Config{})
+	img := render(t, goregular.TTF, 30, "Bonjour monde\n\n\n\n\nAu revoir", black, white)
+	for name, page := range map[string]image.Image{"level": img, "leaning": spoil(t, img, 3, 0, 95)} {
+		p, err := e.Read(t.Context(), page, []string{"fra"})
+		if err != nil || strings.Join(strings.Fields(p.Text), " ") != "Bonjour monde Au revoir" {
+			t.Fatalf("%s: read %q, %v", name, p.Text, err)
+		}
+		gray := picture.Gray(page)
+		for _, w := range p.Words {
+			ink := 0
+			for y := w.Box.Min.Y; y < w.Box.Max.Y; y++ {
+				for x := w.Box.Min.X; x < w.Box.Max.X; x++ {
+					if gray.GrayAt(x, y).Y < 128 {
+						ink++
+					}
+				}
+			}
+			if share := float64(ink) / float64(w.Box.Dx()*w.Box.Dy()); share < 0.08 || w.Box.Dy() > 60 {
+				t.Errorf("%s: %q in %v has %.2f ink", name, w.Text, w.Box, share)
+			}
+		}
+	}
+}
+
+func TestNothingToRead(t *testing.T) {
+	e := New(Config{})
+	for _, size := range []image.Point{{1, 1}, {3, 500}, {400, 300}} {
+		blank := image.NewRGBA(image.Rectangle{Max: size}) // transparent: white paper
+		p, err := e.Read(t.Context(), blank, []string{"fra"})
+		if err != nil || p.Text != "" || len(p.Words) != 0 || p.Confidence != 0 {
+			t.Errorf("%v: %+v, %v", size, p, err)
+		}
+	}
+}
+
+func TestLanguages(t *testing.T) {
+	e := New(Config{})
+	langs, err := e.Languages(t.Context(), false)
+	if err != nil || !strings.Contains(strings.Join(langs, " "), "eng fra") {
+		t.Errorf("%v, %v", langs, err)
+	}
+}
+
+func TestMissingProgram(t *testing.T) {
+	e := New(Config{Program: "no-such-program-here"})
+	_, err := e.Read(t.Context(), image.NewGray(image.Rect(0, 0, 9, 9)), []string{"fra"})
+	if f := fault.As(err); f.Kind != fault.Unavailable || !strings.Contains(f.Msg, Install) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := e.Languages(t.Context(), false); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestCancel ends readings at different moments; goleak sees what would be left of them.
+func TestCancel(t *testing.T) {
+	e := New(Config{})
+	img := render(t, goregular.TTF, 28, letter, black, white)
+	var group sync.WaitGroup
+	for i := range 3 {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		group.Go(func() {
+			if _, err := e.Read(ctx, img, []string{"fra"}); !errors.Is(err, fault.ErrStopped) {
+				t.Errorf("got %v", err)
+			}
+		})
+		if i == 0 {
+			cancel(fault.ErrStopped)
+			continue
+		}
+		group.Go(func() { // while the child works
+			_, _ = e.Languages(context.WithoutCancel(ctx), true)
+			cancel(fault.ErrStopped)
+		})
+	}
+	group.Wait()
+}
+
+// TestSideBySide: readings at the same time do not mix.
+func TestSideBySide(t *testing.T) {
+	e := New(Config{})
+	var group sync.WaitGroup
+	for _, text := range []string{"Premier texte", "Deuxième texte", "Troisième texte"} {
+		img := render(t, goregular.TTF, 40, text, black, white)
+		group.Go(func() {
+			if p, err := e.Read(t.Context(), img, []string{"fra"}); err != nil || p.Text != text {
+				t.Errorf("%q was read as %q, %v", text, p.Text, err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestSkew(t *testing.T) {
+	img := render(t, goregular.TTF, 28, letter, black, white)
+	for _, lean := range []float64{-5, -2, -0.5, 0, 0.3, 2, 4} {
+		s := sheet{gray: picture.Gray(img)}.rotate(-lean)
+		if got := skew(s.gray); math.Abs(got-lean) > 0.1 {
+			t.Errorf("%v degrees are taken for %.2f", lean, got)
+		}
+	}
+}
+
+// FuzzParse: no table makes it panic.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext\n" +
+		"5\t1\t1\t1\t1\t1\t20\t24\t60\t23\t96.5\tLe\n5\t1\t1\t1\t2\t1\t20\t64\t60\t23\t-1\t \n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := parse(b)
+		if err != nil {
+			return
+		}
+		for _, w := range r.page(sheet{frame: image.Rect(0, 0, 100, 100)}).Words {
+			if w.Confidence < 0 || w.Confidence > 1 || w.Text == "" {
+				t.Errorf("%+v", w)
+			}
+		}
+	})
+}
