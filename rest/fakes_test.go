@@ -25,6 +25,8 @@ import (
 	"brenda/rest/chaining"
 	"brenda/rest/health"
 	"brenda/rest/httpx"
+	"brenda/rest/image"
+	"brenda/rest/monitor"
 	"brenda/rest/sessions"
 	"brenda/rest/speech"
 )
@@ -204,7 +206,9 @@ func (f *fakes) features(t *testing.T) rest.Features {
 			Models: f.Models, Voices: f.Voices, Languages: langs, SpoolDir: t.TempDir(),
 		}),
 		Health:   health.New(func(context.Context) []health.Component { return f.components }, reg),
-		Sessions: sessions.New(nil), // its own package tests it
+		Sessions: sessions.New(nil),                       // its own package tests it
+		Monitor:  monitor.New(nil, nil, monitor.Config{}), // its own package tests it
+		Image:    image.New(nil, nil, image.Config{}), // its own package tests it
 		Docs:     true,
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"brenda/rest/chaining"
 	"brenda/rest/health"
 	"brenda/rest/httpx"
+	"brenda/rest/image"
+	"brenda/rest/monitor"
 	"brenda/rest/sessions"
 	"brenda/rest/speech"
 )
@@ -37,6 +39,8 @@ type Features struct {
 	Chaining *chaining.Service
 	Sessions *sessions.Service
 	Health   *health.Service
+	Monitor  *monitor.Service
+	Image    *image.Service
 	Docs     bool          // GET /openapi.json and /docs
 	Realtime httpx.Handler // the WebSocket
 	Page     httpx.Handler // the page of package web: GET / and /static/*file
@@ -63,6 +67,13 @@ func Routes(f Features) []Route {
 			Route{Method: post, Path: "/v1/ai/speech/speech-to-text", Zone: Assistant, Handler: s.SpeechToText},
 		)
 	}
+	if s := f.Image; s != nil {
+		add(
+			Route{Method: get, Path: "/v1/ai/image/models", Zone: Assistant, Handler: s.Models},
+			Route{Method: post, Path: "/v1/ai/image/generate", Zone: Assistant, Handler: s.Generate},
+			Route{Method: post, Path: "/v1/ai/image/refine", Zone: Assistant, Handler: s.Refine},
+		)
+	}
 	if s := f.Sessions; s != nil {
 		add(
 			Route{Method: get, Path: "/v1/ai/sessions", Zone: Guarded, Handler: s.List},
@@ -75,6 +86,20 @@ func Routes(f Features) []Route {
 	}
 	if f.Realtime != nil {
 		add(Route{Method: get, Path: "/v1/realtime", Zone: Assistant, Handler: f.Realtime, Endless: true})
+	}
+	if s := f.Monitor; s != nil {
+		const box = "/v1/monitor/containers/:id"
+		add(
+			Route{Method: get, Path: "/v1/monitor/system/stats", Zone: Guarded, Handler: s.System},
+			Route{Method: get, Path: "/v1/monitor/system/history", Zone: Guarded, Handler: s.History},
+			Route{Method: get, Path: "/v1/monitor/engines", Zone: Guarded, Handler: s.Engines},
+			Route{Method: get, Path: "/v1/monitor/containers", Zone: Guarded, Handler: s.Containers},
+			Route{Method: post, Path: box + "/start", Zone: Guarded, Handler: s.Start},
+			Route{Method: post, Path: box + "/stop", Zone: Guarded, Handler: s.Stop},
+			Route{Method: post, Path: box + "/restart", Zone: Guarded, Handler: s.Restart},
+			Route{Method: get, Path: box + "/logs", Zone: Guarded, Handler: s.Logs, Endless: true},
+			Route{Method: get, Path: box + "/stats", Zone: Guarded, Handler: s.Stats, Endless: true},
+		)
 	}
 	if s := f.Health; s != nil {
 		add(

@@ -33,6 +33,8 @@ type config struct {
 	Models   modelsConfig   `embed:"" prefix:"models-"`
 	History  historyConfig  `embed:"" prefix:"history-"`
 	Realtime realtimeConfig `embed:"" prefix:"realtime-"`
+	Docker   dockerConfig   `embed:"" prefix:"docker-"`
+	Image    imageConfig    `embed:"" prefix:"image-"`
 	Log      logConfig      `embed:"" prefix:"log-"`
 }
 
@@ -199,6 +201,8 @@ func (c *config) check() error {
 	atLeast("history.age (hours)", c.History.Age.Hours(), 1)
 	atLeast("history.idle (seconds)", c.History.Idle.Seconds(), 1)
 	atLeast("realtime.sessions", float64(c.Realtime.Sessions), 1)
+	errs = append(errs, c.Image.check())
+	errs = append(errs, c.Docker.check())
 	if c.LLM.MaxTokens >= c.LLM.Context {
 		bad("llm.max-tokens", "%d leaves no room for the question in a context of %d", c.LLM.MaxTokens, c.LLM.Context)
 	}

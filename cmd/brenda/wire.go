@@ -22,6 +22,8 @@ import (
 	"brenda/rest/ai"
 	"brenda/rest/chaining"
 	"brenda/rest/health"
+	"brenda/rest/image"
+	"brenda/rest/monitor"
 	"brenda/rest/sessions"
 	"brenda/rest/speech"
 )
@@ -37,6 +39,8 @@ type instance struct {
 	store   *natsstore.Store
 	hub     *session.Hub
 	calls   *realtime.Server
+	monitor *monitor.Service
+	images  *image.Service
 	handler http.Handler
 
 	told     []func(context.Context) []health.Component // the parts that are not engines of the voice, for /ready
@@ -70,6 +74,12 @@ func newInstance(ctx context.Context, cfg *config, log *slog.Logger) (*instance,
 		MaxSessions: cfg.Limits.Sessions, Idle: cfg.History.Idle,
 	}, eng.scheduled, in.store, turnLog{metrics, log}, log)
 	in.calls = newCalls(cfg, eng, in.hub, log)
+	if in.monitor, err = in.newMonitor(ctx, reg); err != nil {
+		return nil, errors.Join(err, in.close())
+	}
+	if in.images, err = in.newImages(context.WithoutCancel(ctx)); err != nil {
+		return nil, errors.Join(err, in.close())
+	}
 	in.handler = rest.New(in.doors(), rest.Routes(in.features(reg)), metrics, log)
 	return in, nil
 }
@@ -104,6 +114,8 @@ func (in *instance) features(reg *prometheus.Registry) rest.Features {
 		}),
 		Sessions: sessions.New(forgetful{storeArchive{in.store}, in.hub}),
 		Health:   health.New(in.components, reg),
+		Monitor:  in.monitor,
+		Image:    in.images,
 		Docs:     true,
 		Realtime: in.calls.Handle,
 		Page:     page(),
