@@ -27,11 +27,23 @@ type Service struct {
 	painter pipeline.Painter // nil where no back end is configured
 	queue   Queue
 	cfg     Config
+	desk    chan struct{} // room for one picture that is decoded or encoded: one of 50 million pixels takes 400 MB
 }
 
 // New returns the service. painter is nil where no back end is configured.
 func New(painter pipeline.Painter, queue Queue, cfg Config) *Service {
-	return &Service{painter: painter, queue: queue, cfg: cfg}
+	return &Service{painter: painter, queue: queue, cfg: cfg, desk: make(chan struct{}, 1)}
+}
+
+// atDesk does work on the pixels of a picture, one picture at a time.
+func (s *Service) atDesk(ctx context.Context, work func() error) error {
+	select {
+	case s.desk <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-s.desk }()
+	return work()
 }
 
 // Models answers GET /v1/ai/image/models.

@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"brenda/pipeline"
@@ -37,7 +38,7 @@ func (s *Service) Refine(w http.ResponseWriter, r *http.Request) error {
 	if blobs["image"] == nil {
 		return fault.Field("image", "image is missing; it must be a picture in base64: PNG, JPEG or WebP")
 	}
-	if err := o.start(r.Context(), blobs["image"]); err != nil {
+	if err := s.atDesk(r.Context(), func() error { return o.start(r.Context(), blobs["image"]) }); err != nil {
 		return err
 	}
 	blobs.Close()
@@ -85,18 +86,11 @@ type progress struct {
 func (s *Service) stream(w http.ResponseWriter, r *http.Request, o *order) error {
 	out := httpx.NewStream(w)
 	defer out.Close()
-	emit := func(p pipeline.PaintStep) error {
-		return out.Send(progress{"progress", p.Step, p.Steps, p.State})
-	}
-	waiting := time.AfterFunc(patience, func() { // a failure is kept for the next event
-		_ = emit(pipeline.PaintStep{State: pipeline.PaintQueued, Steps: or(o.Steps, defaultSteps)})
-	})
-	defer waiting.Stop()
-	res, err := s.paint(r.Context(), o, func(p pipeline.PaintStep) error {
-		waiting.Stop()
-		return emit(p)
-	})
+	t := &teller{out: out}
+	waiting := time.AfterFunc(patience, func() { t.wait(or(o.Steps, defaultSteps)) })
+	res, err := s.paint(r.Context(), o, t.tell)
 	waiting.Stop()
+	t.end()
 	if err != nil {
 		return out.Fail(r, err)
 	}
@@ -105,6 +99,38 @@ func (s *Service) stream(w http.ResponseWriter, r *http.Request, o *order) error
 		return out.Fail(r, err)
 	}
 	return out.Finish()
+}
+
+// teller sends the progress of one picture.
+type teller struct {
+	out *httpx.Stream
+
+	mu    sync.Mutex
+	begun bool // the painter has told something, or is done: nothing waits any more
+}
+
+// tell sends a step of the painter's.
+func (t *teller) tell(p pipeline.PaintStep) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.begun = true
+	return t.out.Send(progress{"progress", p.Step, p.Steps, p.State})
+}
+
+// wait says that the picture waits for its turn, unless it does not.
+func (t *teller) wait(steps int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.begun { // a client that is gone shows at the next event
+		_ = t.out.Send(progress{"progress", 0, steps, pipeline.PaintQueued})
+	}
+}
+
+// end makes wait silent: what comes next may be an answer with a status.
+func (t *teller) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.begun = true
 }
 
 // paint waits for its turn and has the picture made and checked.
@@ -118,7 +144,11 @@ func (s *Service) paint(ctx context.Context, o *order, emit func(pipeline.PaintS
 	if err != nil {
 		return result{}, err
 	}
-	png, err := finish(ctx, file, size{p.Width, p.Height}, o.size)
+	var png []byte
+	err = s.atDesk(ctx, func() (err error) {
+		png, err = finish(ctx, file, size{p.Width, p.Height}, o.size)
+		return err
+	})
 	if err != nil {
 		return result{}, err
 	}
