@@ -249,4 +249,3 @@ func (w *binaryWire) Write(ctx context.Context, frame []byte) error {
 	}
 	return w.write(ctx, kind, frame)
 }
-

@@ -21,8 +21,11 @@ type call struct {
 	id   string // of the conversation, shared with REST
 	talk *session.Session
 	log  *slog.Logger
-	line wire // that the call has, or had last
-	leg  *leg // the connection; nil while the client is away
+	line wire   // that the call has, or had last
+	leg  *leg   // the connection; nil while the client is away
+	from string // the client's machine
+
+	resume resumption
 
 	in      chan input                     // from the reader
 	posts   chan func(ctx context.Context) // from work that is done beside the call
@@ -95,6 +98,7 @@ func (c *call) live(ctx context.Context) {
 	began := time.Now()
 	why := c.loop(ctx)
 	close(c.ended)
+	c.srv.tickets.void(c)
 	if c.leg != nil {
 		c.leg.end(why)
 	}
@@ -112,7 +116,7 @@ func (c *call) loop(ctx context.Context) error {
 	c.turns = turntaking.New(c.turnConfig())
 	c.cfg.ID = protocol.NewID("sess")
 	c.items.conversation = protocol.NewID("conv")
-	c.send(protocol.SessionCreated{Session: c.cfg})
+	c.send(c.created())
 	if rec, err := c.talk.Record(ctx); err == nil {
 		c.past = rec.Turns
 	} else {
@@ -145,7 +149,7 @@ func (c *call) loop(ctx context.Context) error {
 func (c *call) finishing() {
 	for {
 		idle := make(chan bool, 1)
-		if !c.post(func(context.Context) { idle <- c.answer == nil && c.turn == nil }) {
+		if !c.post(func(context.Context) { idle <- c.leg == nil || c.answer == nil && c.turn == nil }) {
 			return
 		}
 		if <-idle {
@@ -180,8 +184,9 @@ func (c *call) send(ev protocol.ServerEvent) {
 	if frame == nil { // this wire has no such event
 		return
 	}
+	c.remember(ev, frame)
 	if c.leg != nil && !c.leg.out.put(frame) {
-		c.fatal = errSlow
+		c.slow()
 	}
 }
 

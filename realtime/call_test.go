@@ -294,6 +294,8 @@ type person struct {
 	store *memory
 	srv   *Server
 	hub   *session.Hub
+	call  *call
+	past  []event // what came on connections before this one
 	read  int // events that wait has passed
 	over  chan struct{}
 }
@@ -310,6 +312,7 @@ type script struct {
 	llm     func(pipeline.Prompt) (string, error)
 	earTime time.Duration
 	update  string // a session.update to begin with
+	resume  bool   // the call outlives its connection
 }
 
 const usualAnswer = "Il fait beau aujourd'hui à Paris, et il fera encore plus beau demain matin. Bonne journée à vous."
@@ -321,11 +324,12 @@ func scene(t *testing.T, s script, act func(p *person)) {
 		p := begin(t, s)
 		act(p)
 		p.hangUp()
-		for _, err := range violations(p.line.events()) {
+		all := append(p.past, p.line.events()...)
+		for _, err := range violations(all) {
 			t.Error(err)
 		}
 		if t.Failed() {
-			t.Log(story(p.line.events()))
+			t.Log(story(all))
 		}
 	})
 }
@@ -363,6 +367,7 @@ func begin(t *testing.T, s script) *person {
 	if err := names.Resolve(&c.cfg); err != nil {
 		t.Fatal(err)
 	}
+	c.resume.on, p.call = s.resume, c
 	if err := p.srv.admit(c); err != nil {
 		t.Fatal(err)
 	}

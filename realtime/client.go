@@ -200,7 +200,12 @@ func (c *call) truncate(ctx context.Context, ev *protocol.ItemTruncate) error {
 	if r := c.answer; r != nil && r.item == it {
 		c.cancel(ctx, r, protocol.ClientCancelled)
 	}
-	at := time.Duration(ev.AudioEndMs) * time.Millisecond
+	c.cutItem(it, time.Duration(ev.AudioEndMs)*time.Millisecond)
+	return nil
+}
+
+// cutItem leaves of an answer what was heard of it.
+func (c *call) cutItem(it *item, at time.Duration) {
 	if n := len(it.chunks); n > 0 {
 		p := playback{format: it.format}
 		whole := p.duration(it.chunks[n-1].end)
@@ -213,10 +218,7 @@ func (c *call) truncate(ctx context.Context, ev *protocol.ItemTruncate) error {
 		at = min(at, whole)
 	}
 	c.items.version++
-	c.send(protocol.ItemTruncated{
-		ItemID: it.ID, ContentIndex: ev.ContentIndex, AudioEndMs: int(at.Milliseconds()),
-	})
-	return nil
+	c.send(protocol.ItemTruncated{ItemID: it.ID, ContentIndex: shownPart, AudioEndMs: int(at.Milliseconds())})
 }
 
 // requested begins the response that the client asks for.

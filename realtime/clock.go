@@ -20,6 +20,7 @@ func (c *call) tick(ctx context.Context) {
 		c.paceAnswer(ctx)
 	}
 	c.keep.tick(ctx, c, now)
+	c.away(ctx, now)
 }
 
 // maxHold is how long sound is held back at most: turn-taking decides sooner than that, as long as it hears anything.
@@ -48,7 +49,7 @@ func (c *call) arm() {
 		}
 	}
 	for _, r := range c.responses() {
-		if r.play == nil || c.held && r == c.answer {
+		if r.play == nil || c.held && r == c.answer || c.leg == nil {
 			continue
 		}
 		if t, ok := r.play.due(); ok {
@@ -62,6 +63,9 @@ func (c *call) arm() {
 		at(c.until)
 	}
 	if t, ok := c.keep.due(); ok {
+		at(t)
+	}
+	if t, ok := c.awaits(); ok {
 		at(t)
 	}
 	if next.IsZero() {

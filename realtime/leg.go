@@ -60,9 +60,6 @@ func (c *call) carry(ctx context.Context, l *leg) {
 	_ = g.Wait()
 }
 
-// lost ends the call with its connection.
-func (c *call) lost(_ *leg, why error) { c.hangUp(why) }
-
 // write sends what the call has put out, until the leg is over.
 func (l *leg) write(ctx context.Context) error {
 	for {

@@ -161,7 +161,7 @@ func (c *call) paceAnswer(ctx context.Context) {
 
 // pace sends the sound that is due, and ends the response after the last of it.
 func (c *call) pace(ctx context.Context, r *response) {
-	if r.closing || r == c.answer && c.held {
+	if r.closing || r == c.answer && c.held || c.leg == nil {
 		return
 	}
 	for r.play != nil {

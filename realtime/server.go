@@ -50,6 +50,7 @@ type Config struct {
 	ContextTokens int                                  // the LLM's context window
 	MaxTokens     int                                  // the longest answer, in tokens
 	Sessions      int                                  // calls at the same time; beyond it a new one is refused
+	PerClient     int                                  // calls of one machine at the same time; 0: as many as there are
 }
 
 // Server answers GET /v1/realtime.
@@ -58,6 +59,8 @@ type Server struct {
 	engines Engines
 	hub     *session.Hub
 	log     *slog.Logger
+
+	tickets tickets
 
 	mu     sync.Mutex
 	calls  map[*call]struct{}
@@ -85,35 +88,73 @@ func (s *Server) Handle(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Query().Has("call_id") {
 		return fault.Field("call_id", "calls by WebRTC or telephone cannot be joined on this server")
 	}
+	if token := resumeToken(r); token != "" {
+		return s.resume(w, r, token)
+	}
 	c := newCall(s, info.SessionID, info.Log)
+	c.from = machineOf(r)
 	if err := s.admit(c); err != nil {
 		return err
 	}
-	defer s.leave(c)
-	names := s.cfg.Names(r.Context())
-	cfg, err := s.begin(r, names)
-	if err != nil {
+	wire, err := s.open(w, r, c)
+	switch {
+	case wire == nil:
+		s.leave(c)
 		return err
+	case !c.resume.on:
+		defer s.leave(c)
+		c.run(context.WithoutCancel(r.Context()), wire)
+		return nil
 	}
-	offered := subprotocols(r)
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{binaryProtocol, "realtime"},
-		InsecureSkipVerify: true, // package rest has looked at the Origin
-	})
-	if err != nil {
-		return nil // Accept has answered
-	}
-	c.names, c.cfg = names, cfg
-	c.run(context.WithoutCancel(r.Context()), c.wire(conn, dialect(r, offered)))
+	ctx := context.WithoutCancel(r.Context())
+	l := newLeg(wire)
+	c.leg, c.line = l, wire
+	go func() {
+		defer s.leave(c)
+		c.live(ctx)
+	}()
+	c.carry(ctx, l)
 	return nil
 }
 
-// wire returns the form that was agreed on for a connection.
-func (c *call) wire(conn *websocket.Conn, d protocol.Dialect) wire {
-	if conn.Subprotocol() == binaryProtocol {
-		return newBinaryWire(conn, newBinaryCoder(), func() protocol.Format { return *c.format.Load() })
+// open makes the connection of a new call. A nil wire means that there is none; the error, if there is one, has not been
+// answered yet.
+func (s *Server) open(w http.ResponseWriter, r *http.Request, c *call) (wire, error) {
+	names := s.cfg.Names(r.Context())
+	cfg, err := s.begin(r, names)
+	if err != nil {
+		return nil, err
 	}
-	return newJSONWire(conn, d)
+	offered := subprotocols(r)
+	form := dialect(r, offered)
+	asked := r.URL.Query().Has("resume")
+	if asked && form == protocol.Beta {
+		return nil, fault.Field("resume", "a session of the beta dialect cannot be resumed")
+	}
+	conn, err := accept(w, r)
+	if err != nil {
+		return nil, nil //nolint:nilerr // accept has answered
+	}
+	c.names, c.cfg = names, cfg
+	if conn.Subprotocol() == binaryProtocol {
+		c.resume = resumption{on: true, who: credentialOf(r), coder: newBinaryCoder()}
+		return c.device(conn), nil
+	}
+	c.resume = resumption{on: asked, who: credentialOf(r)}
+	return newJSONWire(conn, form), nil
+}
+
+// accept answers the handshake.
+func accept(w http.ResponseWriter, r *http.Request) (*websocket.Conn, error) {
+	return websocket.Accept(w, r, &websocket.AcceptOptions{
+		Subprotocols:       []string{binaryProtocol, "realtime"},
+		InsecureSkipVerify: true, // package rest has looked at the Origin
+	})
+}
+
+// device returns the form of a connection with sound in binary frames.
+func (c *call) device(conn *websocket.Conn) wire {
+	return newBinaryWire(conn, c.resume.coder, func() protocol.Format { return *c.format.Load() })
 }
 
 // begin returns the configuration that the request asks for.
@@ -158,6 +199,9 @@ func (s *Server) admit(c *call) error {
 	}
 	if len(s.calls) >= s.cfg.Sessions {
 		return errFull()
+	}
+	if err := s.room(c); err != nil {
+		return err
 	}
 	s.calls[c] = struct{}{}
 	s.wg.Add(1)

@@ -196,7 +196,7 @@ func (c *call) probe(ctx context.Context, e turntaking.Effect) {
 
 // timedOut has Brenda say something to a person who has been silent.
 func (c *call) timedOut(ctx context.Context, e turntaking.Effect) {
-	if c.answer != nil || !c.answers() {
+	if c.answer != nil || !c.answers() || c.leg == nil {
 		return
 	}
 	it := spoken(protocol.NewID("item"))
