@@ -13,6 +13,7 @@ const (
 	TranscriptEvent EventKind = iota // Text: what the person said; once, for spoken input only
 	TextEvent                        // Text: the next piece of the answer
 	AudioEvent                       // PCM: the sound of one chunk; Text: the words spoken; Source: the words as written
+	CallEvent                        // Call: the next piece of a function call
 	DoneEvent                        // Result: how the turn ended; exactly one, last
 )
 
@@ -23,12 +24,14 @@ type Event struct {
 	Text   string
 	Source string
 	PCM    []float32 // mono, OutputRate, −1…1
+	Call   *CallDelta
+	Handed time.Duration // for AudioEvent: when its text was handed to the voice, from the turn's start
 	Result *Result
 }
 
 // Result is how a turn ended.
 type Result struct {
-	FinishReason string // "stop", "length" or "cancelled"; empty when Err is set
+	FinishReason string // "stop", "length", "tool_calls" or "cancelled"; empty when Err is set
 	Transcript   string
 	Text         string // all of the answer that was written
 	Usage        Usage

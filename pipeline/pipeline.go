@@ -70,7 +70,9 @@ type Segment struct {
 // Generator writes text.
 type Generator interface {
 	// Generate streams the answer to p through emit, in order, and returns why it ended. A prompt longer than the
-	// model's context is fault.Invalid with code "context_length_exceeded". An unknown p.Model is fault.NotFound.
+	// model's context is fault.Invalid with code "context_length_exceeded". An unknown p.Model is fault.NotFound. A call that
+	// is none, because its arguments are no JSON object or the function is not among p.Tools, is fault.Upstream with code
+	// "bad_tool_call"; one that the token limit cuts ends with "length".
 	Generate(ctx context.Context, p Prompt, emit func(Delta) error) (Completion, error)
 }
 
@@ -81,22 +83,29 @@ type Prompt struct {
 	MaxTokens   int      // 0 means the engine's default
 	Temperature *float64 // nil means the engine's default
 	Affinity    string   // requests with the same value profit from one prompt cache; may be empty
+
+	Tools      []Tool
+	ToolChoice ToolChoice
+	OneCall    bool // at most one call in the answer
 }
 
 // Message is one entry of a conversation.
 type Message struct {
-	Role    string `json:"role"` // "system", "user" or "assistant"
-	Content string `json:"content"`
+	Role       string     `json:"role"` // "system", "user", "assistant" or "tool"
+	Content    string     `json:"content"`
+	ToolCalls  []ToolCall `json:"-"` // of an assistant; the answers to them are the next messages, in the same order
+	ToolCallID string     `json:"-"` // of a tool: the call that it answers
 }
 
-// Delta is a piece of the answer as it is written.
+// Delta is a piece of the answer as it is written: of its text, or of a call.
 type Delta struct {
 	Text string
+	Call *CallDelta // nil for text
 }
 
 // Completion says how a generation ended.
 type Completion struct {
-	FinishReason string // "stop" or "length"
+	FinishReason string // "stop", "length" or "tool_calls"
 	Usage        Usage
 }
 

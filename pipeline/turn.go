@@ -59,7 +59,8 @@ type reply struct {
 	*Turn
 	out   chan<- Event
 	start time.Time
-	text  strings.Builder // written by the write stage only
+	text  strings.Builder // written by the write stage only, as is the next
+	calls bool            // a function call has begun
 	res   Result
 }
 
@@ -115,7 +116,15 @@ func (r *reply) write(ctx context.Context, p Prompt, chunks chan<- speechtext.Ch
 		return nil
 	}
 	emit := func(d Delta) error {
-		if d.Text == "" {
+		switch {
+		case d.Call != nil:
+			r.calls = true
+			r.mark(&r.res.Timings.FirstToken)
+			if err := r.send(ctx, Event{Kind: CallEvent, Call: d.Call}); err != nil {
+				return err
+			}
+			return toVoice(split.Flush()) // what was said before the call is said, however long the call takes
+		case d.Text == "":
 			return nil
 		}
 		r.mark(&r.res.Timings.FirstToken)
@@ -138,7 +147,7 @@ func (r *reply) generate(ctx context.Context, p Prompt, emit func(Delta) error) 
 	for {
 		done, err := r.Engines.LLM.Generate(ctx, p, emit)
 		var f *fault.Error
-		if err == nil || r.text.Len() > 0 || r.Shorten == nil ||
+		if err == nil || r.text.Len() > 0 || r.calls || r.Shorten == nil ||
 			!errors.As(err, &f) || f.Code != "context_length_exceeded" {
 			return done, err
 		}
@@ -157,6 +166,7 @@ func (r *reply) speak(ctx context.Context, chunks <-chan speechtext.Chunk) error
 			continue
 		}
 		r.mark(&r.res.Timings.FirstChunk)
+		handed := time.Since(r.start)
 		ev, err := r.Engines.say(ctx, c, Line{Voice: r.Voice, Language: r.Language, Speed: r.Speed})
 		if err != nil {
 			return err
@@ -165,6 +175,7 @@ func (r *reply) speak(ctx context.Context, chunks <-chan speechtext.Chunk) error
 			continue
 		}
 		r.mark(&r.res.Timings.FirstAudio)
+		ev.Handed = handed
 		if err := r.send(ctx, ev); err != nil {
 			return err
 		}

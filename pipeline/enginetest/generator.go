@@ -41,6 +41,7 @@ type generatorSuite struct {
 type listener struct {
 	t      *testing.T
 	text   strings.Builder
+	wanted []pipeline.ToolCall
 	calls  int
 	inside atomic.Bool
 	over   atomic.Bool
@@ -55,11 +56,14 @@ func (l *listener) emit(d pipeline.Delta) error {
 	if l.over.Load() {
 		l.t.Error("emit was called after Generate had returned")
 	}
-	if d.Text == "" {
-		l.t.Error("emit was given an empty delta")
+	if (d.Text == "") == (d.Call == nil) {
+		l.t.Error("emit was given an empty delta, or text and call at once")
 	}
 	l.calls++
 	l.text.WriteString(d.Text)
+	if d.Call != nil {
+		l.call(*d.Call)
+	}
 	if l.then != nil {
 		return l.then()
 	}

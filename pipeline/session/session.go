@@ -195,7 +195,7 @@ func relay(ctx context.Context, from <-chan pipeline.Event, to chan<- pipeline.E
 			written.WriteString(ev.Text)
 		case pipeline.AudioEvent:
 			spoken.WriteString(ev.Source)
-		case pipeline.TranscriptEvent, pipeline.DoneEvent:
+		case pipeline.TranscriptEvent, pipeline.CallEvent, pipeline.DoneEvent:
 		}
 	}
 	return heard{written.String(), spoken.String()}

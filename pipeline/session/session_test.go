@@ -184,7 +184,7 @@ func TestTextRunsAheadOfSound(t *testing.T) {
 				if firstAudio < 0 {
 					firstAudio = i
 				}
-			case pipeline.TranscriptEvent, pipeline.DoneEvent:
+			case pipeline.TranscriptEvent, pipeline.CallEvent, pipeline.DoneEvent:
 			}
 		}
 		if text.String() != answer || source.String() != answer {

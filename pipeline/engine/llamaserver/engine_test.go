@@ -124,6 +124,7 @@ func TestRealEngine(t *testing.T) {
 		t.Errorf("Loaded = %v", got)
 	}
 	t.Run("conformance", func(t *testing.T) { enginetest.Generator(t, e, window) })
+	t.Run("functions", func(t *testing.T) { enginetest.Tools(t, e) })
 	t.Run("cancelling frees the slot", func(t *testing.T) { cancelFreesSlot(t, e) })
 	t.Run("warming", func(t *testing.T) { warms(t, e) })
 	t.Run("comes back after kill -9", func(t *testing.T) { comesBack(t, e) })

@@ -126,7 +126,11 @@ func (c *Client) Generate(
 	}
 	slot, release := c.slots.take(p.Affinity)
 	defer release()
-	return c.stream(ctx, c.request(p, slot), emit)
+	body, err := c.request(p, slot)
+	if err != nil {
+		return pipeline.Completion{}, err
+	}
+	return c.stream(ctx, body, emit)
 }
 
 // Warm has the server read p and forget the answer, so that a later prompt which starts like it finds its

@@ -14,14 +14,18 @@ import (
 
 // request is the body of POST /v1/chat/completions. The last two fields are llama.cpp's own.
 type request struct {
-	Model         string             `json:"model,omitempty"`
-	Messages      []pipeline.Message `json:"messages"`
-	MaxTokens     int                `json:"max_tokens"`
-	Temperature   *float64           `json:"temperature,omitempty"`
-	Stream        bool               `json:"stream"`
-	StreamOptions streamOptions      `json:"stream_options"`
-	CachePrompt   bool               `json:"cache_prompt,omitempty"`
-	Slot          *int               `json:"id_slot,omitempty"`
+	Model          string          `json:"model,omitempty"`
+	Messages       []message       `json:"messages"`
+	MaxTokens      int             `json:"max_tokens"`
+	Temperature    *float64        `json:"temperature,omitempty"`
+	Stream         bool            `json:"stream"`
+	StreamOptions  streamOptions   `json:"stream_options"`
+	Tools          []tool          `json:"tools,omitempty"`
+	ToolChoice     string          `json:"tool_choice,omitempty"`
+	Parallel       *bool           `json:"parallel_tool_calls,omitempty"`
+	ResponseFormat json.RawMessage `json:"response_format,omitempty"`
+	CachePrompt    bool            `json:"cache_prompt,omitempty"`
+	Slot           *int            `json:"id_slot,omitempty"`
 }
 
 type streamOptions struct {
@@ -29,9 +33,9 @@ type streamOptions struct {
 }
 
 // request turns a prompt into a body; slot is −1 for none.
-func (c *Client) request(p pipeline.Prompt, slot int) request {
+func (c *Client) request(p pipeline.Prompt, slot int) (request, error) {
 	r := request{
-		Model: p.Model, Messages: p.Messages, MaxTokens: p.MaxTokens, Temperature: p.Temperature,
+		Model: p.Model, Messages: messages(p.Messages), MaxTokens: p.MaxTokens, Temperature: p.Temperature,
 		Stream: true, StreamOptions: streamOptions{IncludeUsage: true}, CachePrompt: c.cfg.Slots > 0,
 	}
 	if r.Model == "" {
@@ -40,21 +44,27 @@ func (c *Client) request(p pipeline.Prompt, slot int) request {
 	if r.MaxTokens <= 0 {
 		r.MaxTokens = c.cfg.MaxTokens
 	}
-	if r.Messages == nil {
-		r.Messages = []pipeline.Message{}
-	}
 	if slot >= 0 {
 		r.Slot = &slot
 	}
-	return r
+	return r, r.offer(p, c.cfg.Slots > 0)
 }
 
-// chunk is one event of the answer. Reasoning, tool calls and logprobs are not read: they are not to be
-// spoken.
+// names are those of the tools that may be called.
+func (r request) names() map[string]bool {
+	out := map[string]bool{}
+	for _, t := range r.Tools {
+		out[t.Function.Name] = true
+	}
+	return out
+}
+
+// chunk is one event of the answer. Reasoning and logprobs are not read: they are not to be spoken.
 type chunk struct {
 	Choices []struct {
 		Delta struct {
-			Content string `json:"content"`
+			Content   string      `json:"content"`
+			ToolCalls []callPiece `json:"tool_calls"`
 		} `json:"delta"`
 		FinishReason string `json:"finish_reason"`
 	} `json:"choices"`
@@ -80,13 +90,17 @@ type answer struct {
 	emit   func(pipeline.Delta) error
 	alive  func() // called for each event: the server is at work
 
+	text    textCalls
+	calls   calls
 	done    pipeline.Completion
 	deltas  int
 	refused bool // the error is the receiver's or the server's own word, and needs no explanation
 }
 
 func (a *answer) read(asked request) (pipeline.Completion, error) {
-	for {
+	a.text = textCalls{names: asked.names(), only: asked.ResponseFormat != nil}
+	a.calls = calls{names: asked.names(), emit: a.emit}
+	for !a.text.past {
 		data, err := a.events.next()
 		if errors.Is(err, io.EOF) && a.done.FinishReason != "" {
 			break // some servers end without [DONE]
@@ -105,11 +119,50 @@ func (a *answer) read(asked request) (pipeline.Completion, error) {
 			return a.done, err
 		}
 	}
-	if a.done.FinishReason == "" {
+	if a.done.FinishReason == "" && !a.text.past {
 		return a.done, fmt.Errorf("%w before finish_reason", io.ErrUnexpectedEOF)
+	}
+	if err := a.end(); err != nil {
+		a.refused = true
+		return a.done, err
 	}
 	a.estimate(asked)
 	return a.done, nil
+}
+
+// end hands out what was held back, and judges the last call.
+func (a *answer) end() error {
+	if err := a.give(a.text.flush()); err != nil {
+		return err
+	}
+	if a.done.FinishReason == "length" {
+		return nil // a call that is not whole is cut like any text
+	}
+	if err := a.calls.complete(); err != nil {
+		return err
+	}
+	switch {
+	case len(a.calls.list) > 0:
+		a.done.FinishReason = "tool_calls"
+	case a.text.cut, a.text.only:
+		return badCall(errNoCall)
+	}
+	return nil
+}
+
+// give hands out text, and the calls that were found in it.
+func (a *answer) give(text string, found []pipeline.ToolCall, err error) error {
+	if text != "" {
+		if err := a.emit(pipeline.Delta{Text: text}); err != nil {
+			return err
+		}
+	}
+	for _, call := range found {
+		if err := a.calls.begin(call); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 func (a *answer) take(data []byte) error {
@@ -142,13 +195,26 @@ func (a *answer) take(data []byte) error {
 	default: // "stop", "tool_calls", "content_filter", "eos": the model has no more to say
 		a.done.FinishReason = "stop"
 	}
-	if first.Delta.Content == "" {
+	err := a.piece(first.Delta.Content, first.Delta.ToolCalls)
+	a.refused = err != nil
+	return err
+}
+
+// piece takes what an event adds to the answer.
+func (a *answer) piece(text string, pieces []callPiece) error {
+	if text == "" && len(pieces) == 0 {
 		return nil
 	}
 	a.deltas++
-	if err := a.emit(pipeline.Delta{Text: first.Delta.Content}); err != nil {
-		a.refused = true
-		return err
+	if text != "" {
+		if err := a.give(a.text.push(text)); err != nil {
+			return err
+		}
+	}
+	for _, p := range pieces {
+		if err := a.calls.take(p); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -160,6 +226,9 @@ func (a *answer) estimate(asked request) {
 		letters := 0
 		for _, m := range asked.Messages {
 			letters += len(m.Content)
+			for _, c := range m.ToolCalls {
+				letters += len(c.Function.Arguments)
+			}
 		}
 		u.PromptTokens = letters/3 + 1
 	}
