@@ -46,6 +46,7 @@ type Hub struct {
 
 	mu       sync.Mutex
 	live     map[string]*live
+	follow   map[string]map[*Session]func(Turn)
 	draining bool
 	wg       sync.WaitGroup
 	closing  chan struct{}
@@ -58,7 +59,7 @@ func New(cfg Config, engines pipeline.Engines, store Store, watch Observer, log 
 	}
 	return &Hub{
 		cfg: cfg, engines: engines, store: store, watch: watch, log: log,
-		live: map[string]*live{}, closing: make(chan struct{}),
+		live: map[string]*live{}, follow: map[string]map[*Session]func(Turn){}, closing: make(chan struct{}),
 	}
 }
 

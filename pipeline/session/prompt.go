@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	"brenda/pipeline"
@@ -42,36 +43,91 @@ func (l *live) newTurn(q Question, rec *Record, before *running) *pipeline.Turn 
 func compose(system string, turns []Turn, user string, budget int) []pipeline.Message {
 	last := pipeline.Message{Role: "user", Content: user}
 	budget -= tokens(system) + tokens(user)
-	var past []pipeline.Message // newest first
-	for _, t := range slices.Backward(turns) {
-		budget -= tokens(t.User) + tokens(t.Assistant)
+	first := len(turns)
+	for i, t := range slices.Backward(turns) {
+		for _, m := range t.Messages() {
+			budget -= tokens(m.Content)
+		}
 		if budget < 0 {
 			break
 		}
-		if t.Assistant != "" {
-			answer := t.Assistant
-			if t.Cut {
-				answer += " …"
-			}
-			past = append(past, pipeline.Message{Role: "assistant", Content: answer})
-		}
-		past = append(past, pipeline.Message{Role: "user", Content: t.User})
+		first = i
 	}
-	slices.Reverse(past)
-	ms := make([]pipeline.Message, 0, len(past)+2)
+	for first < len(turns) && turns[first].User == "" { // a conversation begins with the person
+		first++
+	}
+	var ms []pipeline.Message
 	if system != "" {
 		ms = append(ms, pipeline.Message{Role: "system", Content: system})
 	}
-	return append(append(ms, past...), last)
+	for i, t := range turns[first:] {
+		next := user
+		if i+1 < len(turns)-first {
+			next = turns[first+i+1].User
+		}
+		if t.Assistant == "" && t.User == next {
+			continue // it failed, and was asked again
+		}
+		ms = Join(ms, t.Messages()...)
+	}
+	return Join(ms, last)
 }
 
-// Shorten drops the older half of the past, for a prompt that the estimate let through and the model did not.
+// Messages returns the turn as a prompt has it.
+func (t Turn) Messages() []pipeline.Message {
+	var ms []pipeline.Message
+	if t.User != "" {
+		ms = append(ms, pipeline.Message{Role: "user", Content: t.User})
+	}
+	if len(t.Calls) > 0 {
+		call := pipeline.Message{Role: "assistant"}
+		var results []pipeline.Message
+		for i, c := range t.Calls {
+			id := "call_" + strconv.FormatUint(t.Number, 10) + "_" + strconv.Itoa(i)
+			call.ToolCalls = append(call.ToolCalls, pipeline.ToolCall{ID: id, Name: c.Name, Arguments: c.Arguments})
+			results = append(results, pipeline.Message{Role: "tool", ToolCallID: id, Content: c.Output})
+		}
+		ms = append(append(ms, call), results...)
+	}
+	if answer := t.Assistant; answer != "" {
+		if t.Cut {
+			answer += " …"
+		}
+		ms = append(ms, pipeline.Message{Role: "assistant", Content: answer})
+	}
+	return ms
+}
+
+// Join adds messages to a prompt. Neighbours that one side says without a call between become one message, as the
+// templates of many models want it.
+func Join(ms []pipeline.Message, more ...pipeline.Message) []pipeline.Message {
+	for _, m := range more {
+		n := len(ms)
+		if n > 0 && ms[n-1].Role == m.Role && m.Role != "tool" && len(ms[n-1].ToolCalls) == 0 {
+			before := &ms[n-1]
+			if before.Content != "" && m.Content != "" {
+				before.Content += "\n"
+			}
+			before.Content += m.Content
+			before.ToolCalls = m.ToolCalls
+			continue
+		}
+		ms = append(ms, m)
+	}
+	return ms
+}
+
+// Shorten drops the older half of the past, for a prompt that the estimate let through and the model did not. What the
+// person said last stays, with all that came after it.
 func Shorten(p pipeline.Prompt) (pipeline.Prompt, bool) {
 	head := 0
 	if len(p.Messages) > 0 && p.Messages[0].Role == "system" {
 		head = 1
 	}
 	past := len(p.Messages) - head - 1
+	for past > 0 && p.Messages[head+past].Role != "user" {
+		past--
+	}
 	if past <= 0 {
 		return p, false
 	}

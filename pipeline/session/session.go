@@ -78,12 +78,32 @@ func (s *Session) Append(ctx context.Context, t Turn) error {
 		l.record(ctx)
 		l.last++
 		t.Number = l.last
-		failed = l.keep(ctx, t)
+		failed = l.keep(ctx, t, s)
 	})
 	if err != nil {
 		return err
 	}
 	return failed
+}
+
+// Follow has f called for each turn that somebody else adds to the conversation from now on, until stop is called. f must
+// not block, and may be called once more while stop returns.
+func (s *Session) Follow(f func(Turn)) (stop func()) {
+	h := s.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.follow[s.id] == nil {
+		h.follow[s.id] = map[*Session]func(Turn){}
+	}
+	h.follow[s.id][s] = f
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.follow[s.id], s)
+		if len(h.follow[s.id]) == 0 {
+			delete(h.follow, s.id)
+		}
+	}
 }
 
 // Forget drops what is held in memory of the conversation, so that the next turn begins with what the store has.
@@ -201,14 +221,15 @@ func relay(ctx context.Context, from <-chan pipeline.Event, to chan<- pipeline.E
 	return heard{written.String(), spoken.String()}
 }
 
-// exchange is what a turn leaves in the history: nil when it failed or nothing was said.
+// exchange is what a turn leaves in the history: nil when nothing was said, or when it was refused for what it asked. Of a
+// turn that failed the person's words stay, and what was heard of the answer.
 func exchange(t *pipeline.Turn, q Question, asked time.Time, res pipeline.Result, got heard) *Turn {
 	user := strings.TrimSpace(res.Transcript + "\n" + q.Text)
-	if res.Err != nil || user == "" {
+	if user == "" || refused(res.Err) {
 		return nil
 	}
 	x := &Turn{Number: uint64(t.ID), At: asked.UTC(), User: user, Assistant: res.Text}
-	if res.FinishReason == "cancelled" {
+	if res.FinishReason == "cancelled" || res.Err != nil {
 		x.Cut = true
 		x.Assistant = strings.TrimSpace(got.spoken)
 		if q.Mute {
@@ -216,6 +237,19 @@ func exchange(t *pipeline.Turn, q Question, asked time.Time, res pipeline.Result
 		}
 	}
 	return x
+}
+
+// refused tells whether a turn failed by what the client asked for: it would fail again, and again in the next prompt.
+func refused(err error) bool {
+	if err == nil {
+		return false
+	}
+	switch fault.KindOf(err) {
+	case fault.Internal, fault.Upstream, fault.Unavailable, fault.Timeout:
+		return false
+	default:
+		return true
+	}
 }
 
 // finish takes the turn off and keeps what was said.
@@ -228,11 +262,11 @@ func (l *live) finish(ctx context.Context, now *running, t *Turn) {
 	if t == nil {
 		return
 	}
-	_ = l.keep(ctx, *t) // has been logged; the answer was given all the same
+	_ = l.keep(ctx, *t, nil) // has been logged; the answer was given all the same
 }
 
-// keep puts a turn into the store, and into the memory even where the store fails.
-func (l *live) keep(ctx context.Context, t Turn) error {
+// keep puts a turn into the store, and into the memory even where the store fails, and tells everybody but by, who knows.
+func (l *live) keep(ctx context.Context, t Turn, by *Session) error {
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
 	err := l.hub.store.Append(ctx, l.id, t)
@@ -241,6 +275,13 @@ func (l *live) keep(ctx context.Context, t Turn) error {
 	}
 	if l.rec != nil {
 		l.rec.Turns = append(l.rec.Turns, t)
+	}
+	l.hub.mu.Lock()
+	defer l.hub.mu.Unlock()
+	for who, f := range l.hub.follow[l.id] {
+		if who != by {
+			f(t)
+		}
 	}
 	return err
 }

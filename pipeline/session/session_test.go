@@ -209,7 +209,7 @@ func TestNewTurnInterrupts(t *testing.T) {
 			t.Errorf("first %+v, second %+v", one, two)
 		}
 		past := r.llm.prompts[1].Messages
-		if len(past) < 3 || past[1].Content != "un" || past[len(past)-1].Content != "deux" {
+		if len(past) != 2 || past[1].Content != "un\ndeux" {
 			t.Fatalf("the second prompt is %+v", past)
 		}
 		turns := r.store.recs["s"].Turns
@@ -387,5 +387,93 @@ func TestRandomLife(t *testing.T) {
 				t.Errorf("%d turns asked for, %d ended, %d run", asked, ended, r.Stats().Turns)
 			}
 		})
+	}
+}
+
+// TestFailedTurnKeepsTheWords: what the person said stays in the conversation, and is not there twice when it is asked again.
+func TestFailedTurnKeepsTheWords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(answer)
+		defer r.Close(t.Context())
+		r.engines.LLM = broken{}
+		if _, res := collect(t, ask(t, r, Question{Text: "un"})); res.Err == nil {
+			t.Fatal("no error")
+		}
+		if turns := r.store.recs["s"].Turns; len(turns) != 1 || turns[0].User != "un" || turns[0].Assistant != "" {
+			t.Errorf("stored %+v", turns)
+		}
+		r.engines.LLM = r.llm
+		collect(t, ask(t, r, Question{Text: "un"}))
+		collect(t, ask(t, r, Question{Text: "deux"}))
+		if ms := r.llm.prompts[0].Messages; len(ms) != 2 || ms[1].Content != "un" {
+			t.Errorf("asked again: %+v", ms)
+		}
+		if ms := r.llm.prompts[1].Messages; len(ms) != 4 || ms[1].Content != "un" || ms[3].Content != "deux" {
+			t.Errorf("asked next: %+v", ms)
+		}
+	})
+}
+
+type broken struct{}
+
+func (broken) Generate(context.Context, pipeline.Prompt, func(pipeline.Delta) error) (pipeline.Completion, error) {
+	return pipeline.Completion{}, fault.New(fault.Upstream, "llm_failed", "broken")
+}
+
+func TestFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig("Oui.")
+		defer r.Close(t.Context())
+		one, two := r.Session("s"), r.Session("s")
+		var heard []string
+		stop := one.Follow(func(x Turn) { heard = append(heard, x.User) })
+		for _, s := range []*Session{one, two} {
+			if err := s.Append(t.Context(), Turn{User: fmt.Sprint(s == one)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		collect(t, ask(t, r, Question{Text: "REST", Mute: true}))
+		stop()
+		collect(t, ask(t, r, Question{Text: "late", Mute: true}))
+		if got := strings.Join(heard, " "); got != "false REST" {
+			t.Errorf("heard of %q", got)
+		}
+		if len(r.follow) != 0 {
+			t.Errorf("still followed: %v", r.follow)
+		}
+	})
+}
+
+// TestCallsInPrompt: a call is followed by its result, whatever is dropped around it.
+func TestCallsInPrompt(t *testing.T) {
+	turns := []Turn{
+		{Number: 1, User: "Quel temps ?", Assistant: "Je regarde."},
+		{Number: 2, Assistant: "Il fait beau.", Calls: []Call{{"meteo", `{"ville":"Paris"}`, "soleil"}, {"heure", "{}", "midi"}}},
+		{Number: 3, User: "Merci", Assistant: "De rien."},
+	}
+	ms := compose("système", turns, "Et demain ?", 1000)
+	var roles []string
+	for _, m := range ms {
+		roles = append(roles, m.Role)
+	}
+	const want = "system user assistant tool tool assistant user assistant user"
+	if got := strings.Join(roles, " "); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if c := ms[2]; c.Content != "Je regarde." || len(c.ToolCalls) != 2 || c.ToolCalls[1].ID != ms[4].ToolCallID || ms[3].Content != "soleil" {
+		t.Errorf("the calls are %+v", ms[2:5])
+	}
+	p := pipeline.Prompt{Messages: ms[:5]}
+	if _, ok := Shorten(p); ok {
+		t.Error("a result lost its call")
+	}
+	p.Messages = ms
+	for ok := true; ok; p, ok = Shorten(p) {
+		if first := p.Messages[1]; first.Role != "user" {
+			t.Errorf("begins with %+v", first)
+		}
+	}
+	if n := len(p.Messages); n != 2 {
+		t.Errorf("%d messages are left", n)
 	}
 }

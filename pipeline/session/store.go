@@ -27,7 +27,15 @@ type Record struct {
 type Turn struct {
 	Number    uint64    `json:"turn"`
 	At        time.Time `json:"at"`
-	User      string    `json:"user"`
-	Assistant string    `json:"assistant"` // what was heard, when it was cut
+	User      string    `json:"user"`      // empty when the assistant went on by itself, after a call
+	Assistant string    `json:"assistant"` // what was heard, when it was cut; empty when there was none
 	Cut       bool      `json:"cut,omitempty"`
+	Calls     []Call    `json:"calls,omitempty"` // made before the answer, in order
+}
+
+// Call is a function that was called in a turn, and what came of it.
+type Call struct {
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"` // a JSON object
+	Output    string `json:"output"`
 }
