@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"brenda/pipeline/weights/ct2ggml"
+	"brenda/pipeline/weights/efficientnet"
 	"brenda/pipeline/weights/onnxgraph"
 )
 
@@ -71,6 +72,9 @@ func (w workshop) step(ctx context.Context, s Step) error {
 		return rewriteGraph(w.path(s.From[0]), to, onnxgraph.MatMulConvolutions)
 	case "kokoro-tokens":
 		return kokoroTokens(w.path(s.From[0]), to)
+	case "efficientnet":
+		w.progress.Note(w.entry.Name + ": converting to ONNX")
+		return convertEfficientNet(w.path(s.From[0]), to)
 	}
 	return fmt.Errorf("unknown step %q", s.Do)
 }
@@ -146,6 +150,14 @@ func convertWhisper(ctx context.Context, model, tokenizer, to string) error {
 	return writeFile(to, func(out io.Writer) error {
 		return ct2ggml.Convert(ctx, out, in, st.Size(), tokens, ct2ggml.Q8)
 	})
+}
+
+func convertEfficientNet(from, to string) error {
+	model, err := efficientnet.Convert(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, model, 0o644)
 }
 
 func rewriteGraph(from, to string, rewrite func([]byte) ([]byte, onnxgraph.Report, error)) error {

