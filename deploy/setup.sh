@@ -18,6 +18,9 @@ if [ "${1:-run}" = test ]; then
   need node nodejs
   need sox sox
   need curl curl
+  need dockerd docker.io
+  need iptables iptables
+  need busybox busybox-static
 fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
