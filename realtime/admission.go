@@ -30,6 +30,13 @@ func machineOf(r *http.Request) string {
 
 // room tells whether one more call of a machine may come in. The lock is held.
 func (s *Server) room(c *call) error {
+	if len(s.calls) >= s.cfg.Sessions {
+		return errFull()
+	}
+	if why := s.overloaded(time.Now()); why != "" {
+		s.log.Warn("call refused", "why", why, "calls", len(s.calls))
+		return errFull()
+	}
 	if s.cfg.PerClient <= 0 {
 		return nil
 	}

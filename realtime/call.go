@@ -17,13 +17,15 @@ import (
 // call is one conversation on one connection. Only its own goroutine, which runs loop, touches the fields below the
 // channels.
 type call struct {
-	srv  *Server
-	id   string // of the conversation, shared with REST
-	talk *session.Session
-	log  *slog.Logger
-	line wire   // that the call has, or had last
-	leg  *leg   // the connection; nil while the client is away
-	from string // the client's machine
+	srv   *Server
+	id    string // of the conversation, shared with REST
+	talk  *session.Session
+	log   *slog.Logger
+	line  wire         // that the call has, or had last
+	leg   *leg         // the connection; nil while the client is away
+	from  string       // the client's machine
+	gone  atomic.Bool  // nobody is connected
+	waits atomic.Int64 // since when a person waits for an answer, in Unix nanoseconds; 0 for nobody
 
 	resume resumption
 

@@ -296,7 +296,7 @@ type person struct {
 	hub   *session.Hub
 	call  *call
 	past  []event // what came on connections before this one
-	read  int // events that wait has passed
+	read  int     // events that wait has passed
 	over  chan struct{}
 }
 

@@ -154,6 +154,7 @@ func (c *call) conclude(ctx context.Context, u *utterance) {
 	switch {
 	case u.mute || !c.answers() || d.text == "" && d.err == nil:
 		c.discard(d)
+		c.served()
 	case d.answer != nil && d.answer.held && d.version == c.items.version && c.answer == nil:
 		c.release(ctx, d.answer)
 	default:

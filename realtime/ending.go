@@ -69,6 +69,8 @@ func (c *call) closeItem(r *response, e ending) {
 
 // done tells the client that a response is over, and goes on to the next one.
 func (c *call) done(ctx context.Context, r *response, e ending) {
+	c.served()
+	r.trace.settle()
 	c.send(protocol.ResponseDone{Response: c.shown(r, e)})
 	c.send(protocol.RateLimitsUpdated{})
 	c.note(ctx, r, e)
@@ -97,6 +99,7 @@ func (c *call) note(ctx context.Context, r *response, e ending) {
 		attrs = append(attrs, slog.String("code", e.err.Code))
 	}
 	c.log.LogAttrs(ctx, slog.LevelInfo, "response ended", attrs...)
+	r.trace.report(c.srv.cfg.Watch)
 }
 
 // shown is a response as events carry it.

@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"errors"
+	"time"
 
 	"brenda/audio"
 	"brenda/audio/g711"
@@ -29,6 +30,7 @@ func (c *call) read(ctx context.Context, l *leg) error {
 	for {
 		in := input{from: l}
 		ev, err := l.Read(ctx)
+		arrived := time.Now()
 		switch {
 		case errors.As(err, &in.bad):
 		case err != nil:
@@ -50,6 +52,10 @@ func (c *call) read(ctx context.Context, l *leg) error {
 		case <-l.over:
 			l.drain(ctx)
 			return nil
+		}
+		if in.pcm != nil {
+			now := time.Now()
+			c.srv.meter.add(now, now.Sub(arrived))
 		}
 		if in.done != nil {
 			select {

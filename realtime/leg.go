@@ -58,6 +58,12 @@ func (c *call) carry(ctx context.Context, l *leg) {
 	bye := time.AfterFunc(2*writeTimeout, func() { cancel(l.why) })
 	defer bye.Stop()
 	_ = g.Wait()
+	if a, ok := l.wire.(interface{ account() (lost, late int) }); ok {
+		if lost, late := a.account(); lost+late > 0 {
+			c.srv.count.lost.Add(uint64(lost)) //nolint:gosec // counts up
+			c.log.Warn("sound frames out of order", "lost", lost, "late", late)
+		}
+	}
 }
 
 // write sends what the call has put out, until the leg is over.

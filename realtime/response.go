@@ -72,6 +72,7 @@ func (c *call) reply(ctx context.Context, t *trace) {
 
 // announce shows a response to the client.
 func (c *call) announce(r *response) {
+	c.expects()
 	c.send(protocol.ResponseCreated{Response: c.shown(r, ending{status: protocol.InProgress})})
 }
 
@@ -171,6 +172,7 @@ func (c *call) pace(ctx context.Context, r *response) {
 		}
 		r.trace.mark(&r.trace.sent)
 		c.voiced = true
+		c.served()
 		c.send(protocol.OutputAudioDelta{PartRef: r.part(), Delta: piece})
 		if r == c.answer {
 			c.sounding(ctx, r)

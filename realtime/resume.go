@@ -88,6 +88,7 @@ func (c *call) left(l *leg, why error) {
 		why = errLost
 	}
 	c.leg = nil
+	c.gone.Store(true)
 	l.end(why)
 	now := time.Now()
 	c.resume.until, c.resume.heard = now.Add(resumeWithin), now
@@ -165,6 +166,8 @@ func (c *call) rejoin(ctx context.Context, l *leg, at place) {
 		c.leg.end(errTaken) // it has not noticed yet that the client is gone
 	}
 	c.leg, c.line = l, l.wire
+	c.gone.Store(false)
+	c.srv.count.resumed.Add(1)
 	first, whole := c.resume.ring.after(at.event, at.sound, at.heard)
 	missed := append([]sent(nil), c.resume.ring.list[first:]...)
 	stop := c.stale(missed, now)

@@ -50,6 +50,8 @@ type Config struct {
 	ContextTokens int                                  // the LLM's context window
 	MaxTokens     int                                  // the longest answer, in tokens
 	Sessions      int                                  // calls at the same time; beyond it a new one is refused
+	Pressure      func() float64                       // share of the time in which work waits for a processor; may be nil
+	Watch         Observer                             // may be nil
 	PerClient     int                                  // calls of one machine at the same time; 0: as many as there are
 }
 
@@ -61,6 +63,8 @@ type Server struct {
 	log     *slog.Logger
 
 	tickets tickets
+	meter   *meter
+	count   counters
 
 	mu     sync.Mutex
 	calls  map[*call]struct{}
@@ -70,7 +74,12 @@ type Server struct {
 
 // New returns a server whose conversations are the hub's. Close ends it.
 func New(cfg Config, engines Engines, hub *session.Hub, log *slog.Logger) *Server {
-	return &Server{cfg: cfg, engines: engines, hub: hub, log: log, calls: map[*call]struct{}{}}
+	return &Server{cfg: cfg, engines: engines, hub: hub, log: log, calls: map[*call]struct{}{}, meter: newMeter()}
+}
+
+// Observer is told how long the stages of spoken turns took: each after the end of the speech. It must not block.
+type Observer interface {
+	CallStage(name string, after time.Duration)
 }
 
 // errFull is what a client is told when there is no room for it.
@@ -197,10 +206,8 @@ func (s *Server) admit(c *call) error {
 	if s.ending {
 		return fault.New(fault.Unavailable, "draining", "the server is shutting down")
 	}
-	if len(s.calls) >= s.cfg.Sessions {
-		return errFull()
-	}
 	if err := s.room(c); err != nil {
+		s.count.refused.Add(1)
 		return err
 	}
 	s.calls[c] = struct{}{}

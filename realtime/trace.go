@@ -41,6 +41,25 @@ func (t *trace) stages() []slog.Attr {
 	}
 }
 
+// settle fills in what nobody told: a client that does not say what it plays is taken to play what it gets.
+func (t *trace) settle() {
+	if t.heard == 0 {
+		t.heard = t.sent
+	}
+}
+
+// report tells how long the stages of a spoken turn took.
+func (t *trace) report(to Observer) {
+	if to == nil || t.end == 0 {
+		return
+	}
+	for _, s := range t.stages() {
+		if d := s.Value.Duration(); d > 0 {
+			to.CallStage(s.Key, d)
+		}
+	}
+}
+
 // maxMetadata is how many pairs the protocol allows.
 const maxMetadata = 16
 

@@ -150,6 +150,7 @@ func (c *call) turnEnded(ctx context.Context, e turntaking.Effect) {
 	}
 	u.trace.mark(&u.trace.decision)
 	u.trace.why = e.Why
+	c.expects()
 	c.commit(ctx, u)
 	u.draft.urgent()
 	if u.draft.done {

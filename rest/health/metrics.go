@@ -23,6 +23,13 @@ type Load struct {
 	Queues   []Queue
 	Sessions int // in memory
 	Turns    int // running
+	Calls    Calls
+}
+
+// Calls is what the WebSocket is doing now, and has done.
+type Calls struct {
+	Open, Away                   int // those whose client is expected back are among the open ones
+	Late, Lost, Resumed, Refused uint64
 }
 
 // Metrics counts and times what the server does. It fits session.Observer and rest.Observer.
@@ -39,7 +46,7 @@ func NewMetrics(reg prometheus.Registerer, load func() Load) *Metrics {
 			Name: "brenda_stage_seconds",
 			Help: "Time that a stage of a turn took: vad and stt for the whole sound, " +
 				"llm_first_token from the transcript, tts_first_audio from the first chunk of text, " +
-				"first_audio from the turn's start.",
+				"first_audio from the turn's start; call_… of a turn on the WebSocket, each from the end of the speech.",
 			Buckets: prometheus.ExponentialBucketsRange(0.005, 60, 16),
 		}, []string{"stage"}),
 		turns: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -52,7 +59,10 @@ func NewMetrics(reg prometheus.Registerer, load func() Load) *Metrics {
 		}, []string{"route", "method", "status"}),
 	}
 	reg.MustRegister(m.stages, m.turns, m.requests, newLoadCollector(load))
-	for _, stage := range []string{"vad", "stt", "llm_first_token", "tts_first_audio", "first_audio"} {
+	for _, stage := range []string{
+		"vad", "stt", "llm_first_token", "tts_first_audio", "first_audio", "call_decision", "call_transcript", "call_first_token",
+		"call_first_chunk", "call_first_audio", "call_sent", "call_heard",
+	} {
 		m.stages.WithLabelValues(stage) // there from the start, so that a dashboard finds them
 	}
 	for _, reason := range []string{"stop", "length", "cancelled"} {
@@ -83,6 +93,9 @@ func (m *Metrics) stage(name string, from, to time.Duration) {
 	}
 }
 
+// CallStage times a stage of a turn on the WebSocket.
+func (m *Metrics) CallStage(name string, after time.Duration) { m.stage("call_"+name, 0, after) }
+
 // failure returns a label for a failed turn. Codes may be many, kinds are few.
 func failure(err error) string {
 	switch f := fault.As(err); {
@@ -106,6 +119,9 @@ type loadCollector struct {
 	load              func() Load
 	running, waiting  *prometheus.Desc
 	sessions, turning *prometheus.Desc
+	calls, away       *prometheus.Desc
+	late, lost        *prometheus.Desc
+	resumed, refused  *prometheus.Desc
 }
 
 func newLoadCollector(load func() Load) *loadCollector {
@@ -116,6 +132,12 @@ func newLoadCollector(load func() Load) *loadCollector {
 		waiting:  prometheus.NewDesc("brenda_engine_waiting", "Requests that wait for an engine.", engine, nil),
 		sessions: prometheus.NewDesc("brenda_sessions", "Conversations in memory.", nil, nil),
 		turning:  prometheus.NewDesc("brenda_turns_running", "Turns that run.", nil, nil),
+		calls:    prometheus.NewDesc("brenda_calls", "Conversations on WebSockets.", nil, nil),
+		away:     prometheus.NewDesc("brenda_calls_away", "Conversations that wait for their client to come back.", nil, nil),
+		late:     prometheus.NewDesc("brenda_call_sound_late_total", "Pieces of sound that were judged more than 20 ms late.", nil, nil),
+		lost:     prometheus.NewDesc("brenda_call_frames_lost_total", "Sound frames of devices that never came.", nil, nil),
+		resumed:  prometheus.NewDesc("brenda_calls_resumed_total", "Conversations that went on on another connection.", nil, nil),
+		refused:  prometheus.NewDesc("brenda_calls_refused_total", "Conversations that there was no room for.", nil, nil),
 	}
 }
 
@@ -134,4 +156,13 @@ func (c *loadCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(c.sessions, l.Sessions)
 	gauge(c.turning, l.Turns)
+	gauge(c.calls, l.Calls.Open)
+	gauge(c.away, l.Calls.Away)
+	count := func(d *prometheus.Desc, v uint64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
+	}
+	count(c.late, l.Calls.Late)
+	count(c.lost, l.Calls.Lost)
+	count(c.resumed, l.Calls.Resumed)
+	count(c.refused, l.Calls.Refused)
 }
