@@ -21,6 +21,8 @@ import (
 type Config struct {
 	URL string // the server's root: "http://127.0.0.1:1234"; a user and a password in it are sent
 	Key string // a bearer token; with a colon in it, a user and a password; may be empty
+	// Transport sends the requests; nil means TCP, one connection each.
+	Transport http.RoundTripper
 }
 
 const (
@@ -49,18 +51,27 @@ func New(cfg Config) (*Peer, error) {
 		return nil, fault.New(fault.Invalid, "invalid_request", "image.url must be like http://127.0.0.1:1234")
 	}
 	u.RawQuery, u.Fragment = "", ""
-	tr, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		tr = &http.Transport{}
+	tr := cfg.Transport
+	if tr == nil {
+		tr = oneEach()
 	}
-	tr = tr.Clone()
-	tr.DisableKeepAlives = true // local servers close idle connections without notice, and a POST is not tried again
 	return &Peer{
 		base: strings.TrimSuffix(strings.TrimRight(u.String(), "/"), "/v1"), key: cfg.Key,
 		http: &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // a server that sends elsewhere is not the one that was configured
 		}},
 	}, nil
+}
+
+// oneEach makes a connection for each request: local servers close idle ones without notice, and a POST is not tried again.
+func oneEach() http.RoundTripper {
+	tr, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		tr = &http.Transport{}
+	}
+	tr = tr.Clone()
+	tr.DisableKeepAlives = true
+	return tr
 }
 
 // Get asks for a short answer and decodes it into out, within 10 seconds.
