@@ -92,10 +92,6 @@ type historyConfig struct {
 	Idle  time.Duration `default:"10m" help:"How long an unused conversation stays in memory; it is on disk after that."`
 }
 
-type realtimeConfig struct {
-	Sessions int `default:"64" help:"WebSocket conversations at the same time; beyond it the answer is 503."`
-}
-
 type logConfig struct {
 	Level  slog.Level `default:"info" help:"debug, info, warn or error."`
 	Format string     `default:"text" enum:"text,json" help:"text or json."`
@@ -200,7 +196,6 @@ func (c *config) check() error {
 	atLeast("history.turns", float64(c.History.Turns), 1)
 	atLeast("history.age (hours)", c.History.Age.Hours(), 1)
 	atLeast("history.idle (seconds)", c.History.Idle.Seconds(), 1)
-	atLeast("realtime.sessions", float64(c.Realtime.Sessions), 1)
 	errs = append(errs, c.Image.check())
 	errs = append(errs, c.Docker.check())
 	if c.LLM.MaxTokens >= c.LLM.Context {
@@ -209,6 +204,7 @@ func (c *config) check() error {
 	if c.STT.Language != "auto" && len(c.STT.Language) != 2 {
 		bad("stt.language", "%q is neither a two-letter code nor auto", c.STT.Language)
 	}
+	errs = append(errs, c.Realtime.check())
 	return errors.Join(errs...)
 }
 

@@ -73,7 +73,7 @@ func newInstance(ctx context.Context, cfg *config, log *slog.Logger) (*instance,
 		ContextTokens: cfg.LLM.Context, MaxTokens: cfg.LLM.MaxTokens,
 		MaxSessions: cfg.Limits.Sessions, Idle: cfg.History.Idle,
 	}, eng.scheduled, in.store, turnLog{metrics, log}, log)
-	in.calls = newCalls(cfg, eng, in.hub, log)
+	in.calls = newCalls(cfg, eng, in.hub, metrics, log)
 	if in.monitor, err = in.newMonitor(ctx, reg); err != nil {
 		return nil, errors.Join(err, in.close())
 	}
@@ -158,7 +158,7 @@ func (in *instance) load() health.Load {
 		return health.Load{} // asked while things are put together
 	}
 	st := in.hub.Stats()
-	return health.Load{Queues: in.engines.queues(), Sessions: st.Sessions, Turns: st.Turns}
+	return health.Load{Queues: in.engines.queues(), Sessions: st.Sessions, Turns: st.Turns, Calls: callLoad(in.calls)}
 }
 
 // components tells of every part, for /ready.
