@@ -23,12 +23,15 @@ import (
 	"brenda/rest"
 	"brenda/rest/ai"
 	"brenda/rest/chaining"
+	"brenda/rest/files"
 	"brenda/rest/health"
 	"brenda/rest/httpx"
 	"brenda/rest/image"
+	"brenda/rest/media"
 	"brenda/rest/monitor"
 	"brenda/rest/sessions"
 	"brenda/rest/speech"
+	"brenda/rest/vision"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -208,8 +211,11 @@ func (f *fakes) features(t *testing.T) rest.Features {
 		Health:   health.New(func(context.Context) []health.Component { return f.components }, reg),
 		Sessions: sessions.New(nil),                       // its own package tests it
 		Monitor:  monitor.New(nil, nil, monitor.Config{}), // its own package tests it
-		Image:    image.New(nil, nil, image.Config{}), // its own package tests it
+		Files:    files.New(nil, files.Config{}),          // its own package tests it
+		Image:    image.New(nil, nil, image.Config{}),     // its own package tests it
+		Vision:   vision.New(vision.Config{}),             // likewise
 		Docs:     true,
+		Media:    media.New(nil, nil, nil, nil, media.Config{}), // its own package tests it
 	}
 }
 

@@ -5,12 +5,16 @@ import (
 
 	"brenda/rest/ai"
 	"brenda/rest/chaining"
+	"brenda/rest/files"
 	"brenda/rest/health"
 	"brenda/rest/httpx"
 	"brenda/rest/image"
+	"brenda/rest/media"
 	"brenda/rest/monitor"
 	"brenda/rest/sessions"
 	"brenda/rest/speech"
+	"brenda/rest/translate"
+	"brenda/rest/vision"
 )
 
 // Zone says who may use a route.
@@ -29,21 +33,26 @@ type Route struct {
 	Path    string // a pattern of httprouter: ":name" is one element, "*name" all the rest
 	Zone    Zone
 	Handler httpx.Handler
-	Endless bool // has no end by itself, so that the timeout of requests is not for it
+	Endless bool          // has no end by itself, so that the timeout of requests is not for it
+	Intake  *httpx.Intake // the limits of its bodies; nil means those of all routes
 }
 
 // Features are what the table serves. A feature that is nil has no routes. Package rest/NAME documents each.
 type Features struct {
-	AI       *ai.Service
-	Speech   *speech.Service
-	Chaining *chaining.Service
-	Sessions *sessions.Service
-	Health   *health.Service
-	Monitor  *monitor.Service
-	Image    *image.Service
-	Docs     bool          // GET /openapi.json and /docs
-	Realtime httpx.Handler // the WebSocket
-	Page     httpx.Handler // the page of package web: GET / and /static/*file
+	AI        *ai.Service
+	Speech    *speech.Service
+	Translate *translate.Service
+	Chaining  *chaining.Service
+	Sessions  *sessions.Service
+	Health    *health.Service
+	Media     *media.Service
+	Monitor   *monitor.Service
+	Files     *files.Service
+	Image     *image.Service
+	Vision    *vision.Service
+	Docs      bool          // GET /openapi.json and /docs
+	Realtime  httpx.Handler // the WebSocket
+	Page      httpx.Handler // the page of package web: GET / and /static/*file
 }
 
 // Routes returns the table.
@@ -74,6 +83,12 @@ func Routes(f Features) []Route {
 			Route{Method: post, Path: "/v1/ai/image/refine", Zone: Assistant, Handler: s.Refine},
 		)
 	}
+	if s := f.Translate; s != nil {
+		add(
+			Route{Method: get, Path: "/v1/ai/translation/languages", Zone: Assistant, Handler: s.Languages},
+			Route{Method: post, Path: "/v1/ai/translation/translate", Zone: Assistant, Handler: s.Translate},
+		)
+	}
 	if s := f.Sessions; s != nil {
 		add(
 			Route{Method: get, Path: "/v1/ai/sessions", Zone: Guarded, Handler: s.List},
@@ -83,6 +98,13 @@ func Routes(f Features) []Route {
 	}
 	if s := f.Chaining; s != nil {
 		add(Route{Method: post, Path: "/v1/ai/chaining/chat", Zone: Assistant, Handler: s.Chat})
+	}
+	if s := f.Media; s != nil {
+		add(
+			Route{Method: post, Path: "/v1/ai/media/url/analyze", Zone: Assistant, Handler: s.Analyze},
+			Route{Method: post, Path: "/v1/ai/media/url/extract", Zone: Assistant, Handler: s.Extract},
+			Route{Method: post, Path: "/v1/ai/media/url/stream", Zone: Assistant, Handler: s.Stream, Endless: true},
+		)
 	}
 	if f.Realtime != nil {
 		add(Route{Method: get, Path: "/v1/realtime", Zone: Assistant, Handler: f.Realtime, Endless: true})
@@ -101,6 +123,12 @@ func Routes(f Features) []Route {
 			Route{Method: get, Path: box + "/stats", Zone: Guarded, Handler: s.Stats, Endless: true},
 		)
 	}
+	if s := f.Vision; s != nil {
+		add(
+			Route{Method: post, Path: "/v1/ai/image/analyze", Zone: Assistant, Handler: s.Analyze},
+			Route{Method: post, Path: "/v1/ai/image/ocr", Zone: Assistant, Handler: s.OCR},
+		)
+	}
 	if s := f.Health; s != nil {
 		add(
 			Route{Method: get, Path: "/live", Zone: Open, Handler: s.Live},
@@ -109,6 +137,9 @@ func Routes(f Features) []Route {
 			Route{Method: head, Path: "/ready", Zone: Open, Handler: s.Ready},
 			Route{Method: get, Path: "/metrics", Zone: Guarded, Handler: s.Metrics},
 		)
+	}
+	if s := f.Files; s != nil {
+		add(fileRoutes(s)...)
 	}
 	if f.Docs {
 		add(
@@ -125,4 +156,32 @@ func Routes(f Features) []Route {
 		)
 	}
 	return table
+}
+
+// fileRoutes is the part of the table for files. What sends or takes a whole file has no end but its own.
+func fileRoutes(s *files.Service) []Route {
+	const get, head, post, put, remove = http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete
+	const tus, download, stream = "/v1/files/tus/:id", "/v1/files/download/*path", "/v1/files/stream/*path"
+	in, part := s.Ordinary(), s.Resumables()
+	return []Route{
+		{Method: post, Path: "/v1/files/directory/create", Zone: Guarded, Handler: s.CreateFolder},
+		{Method: post, Path: "/v1/files/directory/move", Zone: Guarded, Handler: s.MoveFolder},
+		{Method: remove, Path: "/v1/files/directory/delete", Zone: Guarded, Handler: s.DeleteFolder},
+		{Method: post, Path: "/v1/files/directory/compress", Zone: Guarded, Handler: s.Compress},
+		{Method: post, Path: "/v1/files/upload", Zone: Guarded, Handler: s.Upload, Endless: true, Intake: in},
+		{Method: put, Path: "/v1/files/upload/*path", Zone: Guarded, Handler: s.Put, Endless: true, Intake: in},
+		{Method: post, Path: "/v1/files/move", Zone: Guarded, Handler: s.Move},
+		{Method: remove, Path: "/v1/files/delete", Zone: Guarded, Handler: s.Delete},
+		{Method: get, Path: download, Zone: Guarded, Handler: s.Download, Endless: true},
+		{Method: head, Path: download, Zone: Guarded, Handler: s.Download},
+		{Method: get, Path: stream, Zone: Guarded, Handler: s.Stream, Endless: true},
+		{Method: head, Path: stream, Zone: Guarded, Handler: s.Stream},
+		{Method: post, Path: "/v1/files/decompress", Zone: Guarded, Handler: s.Decompress},
+		{Method: get, Path: "/v1/files/list", Zone: Guarded, Handler: s.List},
+		{Method: get, Path: "/v1/files/list/*path", Zone: Guarded, Handler: s.List},
+		{Method: post, Path: "/v1/files/tus", Zone: Guarded, Handler: s.CreateResumable, Endless: true, Intake: part},
+		{Method: head, Path: tus, Zone: Guarded, Handler: s.Resumable},
+		{Method: http.MethodPatch, Path: tus, Zone: Guarded, Handler: s.Resumable, Endless: true, Intake: part},
+		{Method: remove, Path: tus, Zone: Guarded, Handler: s.Resumable},
+	}
 }

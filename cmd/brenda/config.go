@@ -24,18 +24,22 @@ type config struct {
 	Hosts    []string      `sep:"," help:"Host names that the server answers for, besides loopback names, while there are no tokens."`
 	Drain    time.Duration `default:"20s" help:"How long running answers may go on when the server is told to end."`
 
-	TLS      tlsConfig      `embed:"" prefix:"tls-"`
-	CORS     corsConfig     `embed:"" prefix:"cors-"`
-	Limits   limitsConfig   `embed:"" prefix:"limits-"`
-	LLM      llmConfig      `embed:"" prefix:"llm-"`
-	STT      sttConfig      `embed:"" prefix:"stt-"`
-	TTS      ttsConfig      `embed:"" prefix:"tts-"`
-	Models   modelsConfig   `embed:"" prefix:"models-"`
-	History  historyConfig  `embed:"" prefix:"history-"`
-	Realtime realtimeConfig `embed:"" prefix:"realtime-"`
-	Docker   dockerConfig   `embed:"" prefix:"docker-"`
-	Image    imageConfig    `embed:"" prefix:"image-"`
-	Log      logConfig      `embed:"" prefix:"log-"`
+	TLS       tlsConfig       `embed:"" prefix:"tls-"`
+	CORS      corsConfig      `embed:"" prefix:"cors-"`
+	Limits    limitsConfig    `embed:"" prefix:"limits-"`
+	LLM       llmConfig       `embed:"" prefix:"llm-"`
+	STT       sttConfig       `embed:"" prefix:"stt-"`
+	TTS       ttsConfig       `embed:"" prefix:"tts-"`
+	Models    modelsConfig    `embed:"" prefix:"models-"`
+	History   historyConfig   `embed:"" prefix:"history-"`
+	Files     filesConfig     `embed:"" prefix:"files-"`
+	Realtime  realtimeConfig  `embed:"" prefix:"realtime-"`
+	Translate translateConfig `embed:"" prefix:"translate-"`
+	Docker    dockerConfig    `embed:"" prefix:"docker-"`
+	Image     imageConfig     `embed:"" prefix:"image-"`
+	Vision    visionConfig    `embed:"" prefix:"vision-"`
+	Media     mediaConfig     `embed:"" prefix:"media-"`
+	Log       logConfig       `embed:"" prefix:"log-"`
 }
 
 type tlsConfig struct {
@@ -197,7 +201,9 @@ func (c *config) check() error {
 	atLeast("history.age (hours)", c.History.Age.Hours(), 1)
 	atLeast("history.idle (seconds)", c.History.Idle.Seconds(), 1)
 	errs = append(errs, c.Image.check())
+	errs = append(errs, c.Vision.check())
 	errs = append(errs, c.Docker.check())
+	errs = append(errs, c.Files.check())
 	if c.LLM.MaxTokens >= c.LLM.Context {
 		bad("llm.max-tokens", "%d leaves no room for the question in a context of %d", c.LLM.MaxTokens, c.LLM.Context)
 	}
@@ -205,6 +211,8 @@ func (c *config) check() error {
 		bad("stt.language", "%q is neither a two-letter code nor auto", c.STT.Language)
 	}
 	errs = append(errs, c.Realtime.check())
+	errs = append(errs, c.Translate.check())
+	errs = append(errs, c.Media.check())
 	return errors.Join(errs...)
 }
 

@@ -64,6 +64,10 @@ func (d *doctorCmd) Run(ctx context.Context, env *environment) error {
 // examine returns a finding for each thing that Brenda needs.
 func examine(ctx context.Context, cfg *config) []finding {
 	out := []finding{checkCPU(), checkData(cfg), checkDisk(cfg), checkMemory(), checkPort(ctx, cfg), checkEspeak(), checkDocker(ctx, cfg), checkImages(ctx, cfg)}
+	out = append(out, checkTranslation(ctx, cfg))
+	out = append(out, checkMedia(cfg)...)
+	out = append(out, checkVision(cfg)...)
+	out = append(out, checkFiles(cfg))
 	return append(out, checkModels(ctx, cfg)...)
 }
 

@@ -26,6 +26,7 @@ import (
 	"brenda/rest/monitor"
 	"brenda/rest/sessions"
 	"brenda/rest/speech"
+	"brenda/rest/vision"
 )
 
 // parts says which engines a command needs warm.
@@ -41,6 +42,7 @@ type instance struct {
 	calls   *realtime.Server
 	monitor *monitor.Service
 	images  *image.Service
+	vision  *vision.Service
 	handler http.Handler
 
 	told     []func(context.Context) []health.Component // the parts that are not engines of the voice, for /ready
@@ -80,6 +82,9 @@ func newInstance(ctx context.Context, cfg *config, log *slog.Logger) (*instance,
 	if in.images, err = in.newImages(context.WithoutCancel(ctx)); err != nil {
 		return nil, errors.Join(err, in.close())
 	}
+	if in.vision, err = in.newVision(context.WithoutCancel(ctx)); err != nil {
+		return nil, errors.Join(err, in.close())
+	}
 	in.handler = rest.New(in.doors(), rest.Routes(in.features(reg)), metrics, log)
 	return in, nil
 }
@@ -112,13 +117,17 @@ func (in *instance) features(reg *prometheus.Registry) rest.Features {
 		Chaining: chaining.New(talks, chaining.Config{
 			Models: in.engines.models.Models, Voices: names.Voices, Languages: languages,
 		}),
-		Sessions: sessions.New(forgetful{storeArchive{in.store}, in.hub}),
-		Health:   health.New(in.components, reg),
-		Monitor:  in.monitor,
-		Image:    in.images,
-		Docs:     true,
-		Realtime: in.calls.Handle,
-		Page:     page(),
+		Translate: in.translator(),
+		Sessions:  sessions.New(forgetful{storeArchive{in.store}, in.hub}),
+		Health:    health.New(in.components, reg),
+		Monitor:   in.monitor,
+		Files:     in.newFiles(),
+		Image:     in.images,
+		Vision:    in.vision,
+		Docs:      true,
+		Media:     in.newMedia(slow, languages),
+		Realtime:  in.calls.Handle,
+		Page:      page(),
 	}
 }
 

@@ -1,0 +1,142 @@
+package ffmpeg
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"brenda/pipeline/fault"
+	"brenda/pipeline/outbound"
+)
+
+// Info is what a medium says of itself.
+type Info struct {
+	Format   string            // ffmpeg's names of the container, such as "mp3" or "mov,mp4,m4a,3gp,3g2,mj2"
+	Duration float64           // seconds; 0 when unknown, as of a live stream
+	BitRate  int64             // bits per second; 0 when unknown
+	Tags     map[string]string // lower-case names: title, artist, date, …
+	Streams  []Stream
+}
+
+// Stream is one track.
+type Stream struct {
+	Kind       string // "audio" or "video"
+	Codec      string
+	Width      int    // of video, pixels
+	Height     int    // of video, pixels
+	SampleRate int    // of audio, Hz
+	Channels   int    // of audio
+	BitRate    int64  // bits per second; 0 when unknown
+	Language   string // as tagged; may be empty
+	Picture    bool   // a cover, not a video
+}
+
+// HasAudio tells whether there is sound.
+func (i Info) HasAudio() bool { return i.has("audio") }
+
+// HasVideo tells whether there are moving pictures.
+func (i Info) HasVideo() bool { return i.has("video") }
+
+func (i Info) has(kind string) bool {
+	for _, s := range i.Streams {
+		if s.Kind == kind && !s.Picture {
+			return true
+		}
+	}
+	return false
+}
+
+const maxProbe = 4 << 20 // bytes of ffprobe's answer
+
+// Probe reads the beginning of a medium and says what it is. What cannot be read is fault.Unsupported.
+func (e *Engine) Probe(ctx context.Context, in Input) (Info, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.ProbeTime)
+	defer cancel()
+	lease, err := e.guard.Lease(ctx)
+	if err != nil {
+		return Info{}, err
+	}
+	defer lease.Close()
+	args, err := e.arguments(in, lease)
+	if err != nil {
+		return Info{}, err
+	}
+	args = append(args, "-show_entries",
+		"format=format_name,duration,bit_rate:format_tags"+
+			":stream=codec_type,codec_name,width,height,sample_rate,channels,bit_rate"+
+			":stream_tags=language:stream_disposition=attached_pic", "-of", "json")
+	said := &outbound.Tail{}
+	cmd := lease.Command(ctx, e.cfg.Env, e.cfg.FFprobe, args...)
+	cmd.Stderr = said
+	out := &capped{left: maxProbe}
+	cmd.Stdout = out
+	if err := cmd.Run(); err != nil {
+		return Info{}, e.explain(ctx, lease, err, said.String())
+	}
+	return decode(out.Bytes())
+}
+
+// capped keeps so many bytes; more is an error, which ends the child.
+type capped struct {
+	bytes.Buffer
+	left int
+}
+
+// Write implements io.Writer.
+func (c *capped) Write(p []byte) (int, error) {
+	if c.left -= len(p); c.left < 0 {
+		return 0, io.ErrShortWrite
+	}
+	return c.Buffer.Write(p)
+}
+
+func decode(b []byte) (Info, error) {
+	var raw struct {
+		Streams []struct {
+			Kind        string            `json:"codec_type"`
+			Codec       string            `json:"codec_name"`
+			Width       int               `json:"width"`
+			Height      int               `json:"height"`
+			SampleRate  string            `json:"sample_rate"`
+			Channels    int               `json:"channels"`
+			BitRate     string            `json:"bit_rate"`
+			Tags        map[string]string `json:"tags"`
+			Disposition struct {
+				Picture int `json:"attached_pic"`
+			} `json:"disposition"`
+		} `json:"streams"`
+		Format struct {
+			Name     string            `json:"format_name"`
+			Duration string            `json:"duration"`
+			BitRate  string            `json:"bit_rate"`
+			Tags     map[string]string `json:"tags"`
+		} `json:"format"`
+	}
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return Info{}, fault.Wrap(fmt.Errorf("ffprobe: %w", err), fault.Internal, "engine_failed", "the medium could not be examined")
+	}
+	info := Info{Format: raw.Format.Name, BitRate: whole(raw.Format.BitRate), Tags: map[string]string{}}
+	info.Duration, _ = strconv.ParseFloat(raw.Format.Duration, 64) // absent where there is no end
+	for name, value := range raw.Format.Tags {
+		info.Tags[strings.ToLower(name)] = strings.ToValidUTF8(value, "\uFFFD")
+	}
+	for _, s := range raw.Streams {
+		if s.Kind != "audio" && s.Kind != "video" {
+			continue
+		}
+		info.Streams = append(info.Streams, Stream{
+			Kind: s.Kind, Codec: s.Codec, Width: s.Width, Height: s.Height, SampleRate: int(whole(s.SampleRate)),
+			Channels: s.Channels, BitRate: whole(s.BitRate), Language: s.Tags["language"], Picture: s.Disposition.Picture != 0,
+		})
+	}
+	return info, nil
+}
+
+func whole(s string) int64 {
+	n, _ := strconv.ParseInt(s, 10, 64) // "N/A" and absence are 0
+	return n
+}

@@ -1,0 +1,250 @@
+package media
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"brenda/audio/wav"
+	"brenda/pipeline"
+	"brenda/pipeline/fault"
+	"brenda/rest/httpx"
+)
+
+// event is one server-sent event of a stream.
+type event struct {
+	Type    string   `json:"type"` // "metadata", "text" or "audio"
+	Content any      `json:"content"`
+	Level   int      `json:"level,omitempty"` // of a heading, 1…6
+	Start   *float64 `json:"start,omitempty"` // seconds
+	End     *float64 `json:"end,omitempty"`
+}
+
+const (
+	longest      = 4 * time.Hour          // of one stream: also a live one ends at last
+	pieceSamples = pipeline.InputRate / 4 // what is read of a sound at once
+	pieces       = 240                    // how far reading may run ahead of writing down: 60 s
+	chunkSamples = 2 * pipeline.InputRate // of one audio event
+)
+
+// Stream answers POST /v1/ai/media/url/stream: what is known first, then paragraphs or the transcript, and the sound when
+// asked for it, each as soon as it has been read.
+func (s *Service) Stream(w http.ResponseWriter, r *http.Request) error {
+	req, err := s.read(r)
+	if err != nil {
+		return err
+	}
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	src, err := s.open(r.Context(), req.target)
+	if err != nil {
+		return err
+	}
+	defer src.close()
+	if src.status >= http.StatusBadRequest {
+		return src.failed()
+	}
+	out := httpx.NewStream(w)
+	defer out.Close()
+	if err := s.stream(r.Context(), out, src, req); err != nil {
+		return out.Fail(r, err)
+	}
+	return out.Finish()
+}
+
+func (s *Service) stream(ctx context.Context, out *httpx.Stream, src *source, req request) error {
+	switch src.about.Kind {
+	case Page:
+		return s.streamPage(ctx, out, src, req)
+	case File:
+		return s.streamText(out, src)
+	case Audio, Video, Playlist, Image:
+	}
+	if err := s.examine(ctx, src); err != nil {
+		return err
+	}
+	src.close() // the player asks for itself
+	return s.streamSound(ctx, out, src, req)
+}
+
+// streamText sends the lines of a plain text.
+func (s *Service) streamText(out *httpx.Stream, src *source) error {
+	if !strings.HasPrefix(http.DetectContentType(src.head), "text/") {
+		_, err := s.extractText(src)
+		return err
+	}
+	if err := out.Send(event{Type: "metadata", Content: src.about}); err != nil {
+		return err
+	}
+	for {
+		line, err := src.body.ReadString('\n')
+		if text := strings.TrimSpace(strings.ToValidUTF8(line, "\uFFFD")); text != "" {
+			if err := out.Send(event{Type: "text", Content: text}); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// streamPage sends paragraphs while the page arrives. A page that turns out to be a medium is played then.
+func (s *Service) streamPage(ctx context.Context, out *httpx.Stream, src *source, req request) error {
+	p := newPage(src.body, src.charset(src.head), src.final)
+	p.readHead()
+	p.describe(&src.about)
+	if strings.HasPrefix(p.meta["og:type"], "video") || strings.HasPrefix(p.meta["og:type"], "music.song") {
+		return s.streamMedium(ctx, out, src, req, p)
+	}
+	if err := out.Send(event{Type: "metadata", Content: src.about}); err != nil {
+		return err
+	}
+	for {
+		b, ok := p.next()
+		if !ok {
+			break
+		}
+		if err := out.Send(event{Type: "text", Content: b.text, Level: b.level}); err != nil {
+			return err
+		}
+	}
+	switch {
+	case fault.KindOf(p.err) != fault.Internal: // the server's end of it; io.EOF and an endless tag are no faults
+		return p.err
+	case p.isMedium():
+		return s.streamMedium(ctx, out, src, req, p)
+	}
+	return nil
+}
+
+func (s *Service) streamMedium(ctx context.Context, out *httpx.Stream, src *source, req request, p *page) error {
+	if err := s.findMedium(ctx, src, p); err != nil {
+		return err
+	}
+	src.close()
+	return s.streamSound(ctx, out, src, req)
+}
+
+// streamSound sends what is said in a medium, and its sound when that is wanted. Reading runs ahead of writing down, so
+// that the sound does not wait for the words; it does wait when the words are a minute behind.
+func (s *Service) streamSound(ctx context.Context, out *httpx.Stream, src *source, req request) error {
+	if src.sound == nil {
+		return out.Send(event{Type: "metadata", Content: src.about})
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, longest, errPatience)
+	defer cancel()
+	g, within := errgroup.WithContext(limited)
+	snd, err := s.play.Play(within, *src.sound)
+	if err != nil {
+		return err
+	}
+	defer snd.Close()
+	if err := out.Send(event{Type: "metadata", Content: src.about}); err != nil {
+		return err
+	}
+	q := &queue{ctx: within, pieces: make(chan []float32, pieces)}
+	var early error // why the medium ended before its end: told when what was read is written down
+	g.Go(func() error {
+		defer close(q.pieces)
+		early = q.fill(snd, func(at int64, pcm []float32) error {
+			if !req.audio() {
+				return nil
+			}
+			start, end := seconds(at), seconds(at+int64(len(pcm)))
+			return out.Send(event{Type: "audio", Content: wav.Encode(pcm, pipeline.InputRate), Start: &start, End: &end})
+		})
+		return nil
+	})
+	g.Go(func() error {
+		o := pipeline.ListenOptions{Language: req.Language}
+		_, err := s.listener.Listen(within, q, o, func(t pipeline.Segment) error {
+			return out.Send(event{Type: "text", Content: t.Text, Start: &t.Start, End: &t.End})
+		})
+		if f := fault.As(err); f != nil && f.Code == "no_speech" {
+			return nil
+		}
+		return err
+	})
+	err = g.Wait()
+	if err == nil {
+		err = early
+	}
+	if ctx.Err() == nil && errors.Is(context.Cause(limited), errPatience) {
+		return nil
+	}
+	return err
+}
+
+func seconds(samples int64) float64 { return float64(samples) / pipeline.InputRate }
+
+// queue is a sound that one goroutine reads and another listens to.
+type queue struct {
+	ctx    context.Context //nolint:containedctx // of the stream
+	pieces chan []float32
+	rest   []float32
+}
+
+// fill reads src to its end. Each chunk goes to tap as soon as it is whole.
+func (q *queue) fill(src pipeline.Sound, tap func(at int64, pcm []float32) error) error {
+	var at int64
+	chunk := make([]float32, 0, chunkSamples)
+	for {
+		piece := make([]float32, pieceSamples)
+		n, err := src.Read(piece)
+		piece = piece[:n]
+		chunk = append(chunk, piece...)
+		if len(chunk) >= chunkSamples || err != nil && len(chunk) > 0 {
+			if err := tap(at, chunk); err != nil {
+				return err
+			}
+			at += int64(len(chunk))
+			chunk = chunk[:0]
+		}
+		if n > 0 {
+			select {
+			case q.pieces <- piece:
+			case <-q.ctx.Done():
+				return context.Cause(q.ctx)
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// Rate implements pipeline.Sound.
+func (q *queue) Rate() int { return pipeline.InputRate }
+
+// Read implements pipeline.Sound.
+func (q *queue) Read(dst []float32) (int, error) {
+	for len(q.rest) == 0 {
+		select {
+		case piece, ok := <-q.pieces:
+			if !ok {
+				return 0, io.EOF
+			}
+			q.rest = piece
+		case <-q.ctx.Done():
+			return 0, context.Cause(q.ctx)
+		}
+	}
+	n := copy(dst, q.rest)
+	q.rest = q.rest[n:]
+	return n, nil
+}
