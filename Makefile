@@ -24,6 +24,7 @@ build: ## Build bin/brenda
 test: setup-test build ## Install what is missing, fetch the test models and speech, run every test
 	bin/brenda models pull --set test
 	deploy/test-speech.sh "$(DATA)/speech"
+	deploy/test-photos.sh "$(DATA)/photos"
 	go test -race -timeout 40m $(PACKAGES)
 
 fuzz: ## Run every fuzzer for FUZZTIME (30 s)

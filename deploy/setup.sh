@@ -13,6 +13,8 @@ need python3 python3
 python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 need npm npm
 need espeak-ng espeak-ng
+tesseract --list-langs 2>/dev/null | grep -qx fra || missing+=(tesseract-ocr tesseract-ocr-fra)
+[ -f /usr/share/wordnet/data.noun ] || missing+=(wordnet-base)
 if [ "${1:-run}" = test ]; then
   need ffmpeg ffmpeg
   need node nodejs

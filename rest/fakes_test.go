@@ -31,6 +31,7 @@ import (
 	"brenda/rest/monitor"
 	"brenda/rest/sessions"
 	"brenda/rest/speech"
+	"brenda/rest/translate"
 	"brenda/rest/vision"
 )
 
@@ -208,14 +209,15 @@ func (f *fakes) features(t *testing.T) rest.Features {
 		Chaining: chaining.New(f, chaining.Config{
 			Models: f.Models, Voices: f.Voices, Languages: langs, SpoolDir: t.TempDir(),
 		}),
-		Health:   health.New(func(context.Context) []health.Component { return f.components }, reg),
-		Sessions: sessions.New(nil),                       // its own package tests it
-		Monitor:  monitor.New(nil, nil, monitor.Config{}), // its own package tests it
-		Files:    files.New(nil, files.Config{}),          // its own package tests it
-		Image:    image.New(nil, nil, image.Config{}),     // its own package tests it
-		Vision:   vision.New(vision.Config{}),             // likewise
-		Docs:     true,
-		Media:    media.New(nil, nil, nil, nil, media.Config{}), // its own package tests it
+		Health:    health.New(func(context.Context) []health.Component { return f.components }, reg),
+		Sessions:  sessions.New(nil),                       // its own package tests it
+		Monitor:   monitor.New(nil, nil, monitor.Config{}), // its own package tests it
+		Files:     files.New(nil, files.Config{}),          // its own package tests it
+		Image:     image.New(nil, nil, image.Config{}),     // its own package tests it
+		Vision:    vision.New(vision.Config{}),             // likewise
+		Translate: translate.New(nil),                      // its own package tests it
+		Docs:      true,
+		Media:     media.New(nil, nil, nil, nil, media.Config{}), // its own package tests it
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"brenda/pipeline/engine/imagenet"
 	"brenda/pipeline/engine/kokoro"
 	"brenda/pipeline/engine/smartturn"
 	"brenda/pipeline/engine/whispercpp"
@@ -18,6 +19,8 @@ func runEngine(ctx context.Context, name string, args []string) int {
 		err = whispercpp.ChildMain(ctx, args)
 	case "kokoro":
 		err = kokoro.ChildMain(ctx, args)
+	case "imagenet":
+		err = imagenet.ChildMain(ctx, args)
 	case "smartturn":
 		err = smartturn.ChildMain(ctx, args)
 	default:
