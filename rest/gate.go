@@ -78,7 +78,11 @@ func (g *gate) guard(route Route) http.Handler {
 			defer cancel()
 			r = r.WithContext(ctx)
 		}
-		body := g.intake.Wrap(w, r)
+		intake := g.intake
+		if route.Intake != nil {
+			intake = route.Intake
+		}
+		body := intake.Wrap(w, r)
 		defer body.Done()
 		err := g.admit(route, w, r)
 		if err == nil {

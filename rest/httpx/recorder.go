@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"net/http"
 )
@@ -53,6 +54,16 @@ func (r *Recorder) Write(p []byte) (int, error) {
 	}
 	n, err := r.ResponseWriter.Write(p)
 	r.bytes += int64(n)
+	return n, err
+}
+
+// ReadFrom sends what src has. The kernel sends a file itself, where the writer below lets it.
+func (r *Recorder) ReadFrom(src io.Reader) (int64, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := io.Copy(r.ResponseWriter, src)
+	r.bytes += n
 	return n, err
 }
 
