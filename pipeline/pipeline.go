@@ -100,7 +100,7 @@ type Message struct {
 // Delta is a piece of the answer as it is written: of its text, or of a call.
 type Delta struct {
 	Text string
-	Call *CallDelta // nil for text
+	Call *CallDelta // nil for text; the receiver's to keep
 }
 
 // Completion says how a generation ended.

@@ -41,6 +41,7 @@ type call struct {
 	cfg    protocol.Session
 	names  protocol.Names
 	past   []session.Turn // what the conversation was before this call
+	others others         // what came to it by other ways since
 	items  items
 	mic    sound
 	turns  *turntaking.Machine
@@ -104,9 +105,8 @@ func (c *call) live(ctx context.Context) {
 	if c.leg != nil {
 		c.leg.end(why)
 	}
+	c.keepRest(ctx)
 	c.stopAll(why)
-	c.work.Wait()
-	c.keep.flush(ctx, c)
 	c.work.Wait()
 	c.log.Info("call ended", "why", why, "lasted", time.Since(began).Round(time.Millisecond))
 }
@@ -119,11 +119,8 @@ func (c *call) loop(ctx context.Context) error {
 	c.cfg.ID = protocol.NewID("sess")
 	c.items.conversation = protocol.NewID("conv")
 	c.send(c.created())
-	if rec, err := c.talk.Record(ctx); err == nil {
-		c.past = rec.Turns
-	} else {
-		c.log.Warn("no history", "error", err)
-	}
+	defer c.talk.Follow(c.others.put)()
+	c.recall(ctx)
 	goodbye := c.goodbye
 	for c.fatal == nil {
 		select {

@@ -126,6 +126,7 @@ func (e *loudEar) Recognize(ctx context.Context, u hearing.Utterance, _ hearing.
 // slowWriter answers a word each 50 ms.
 type slowWriter struct {
 	answer func(pipeline.Prompt) (string, error)
+	calls  func(pipeline.Prompt) []pipeline.ToolCall // behind the text; nil for none
 
 	mu      sync.Mutex
 	prompts []pipeline.Prompt
@@ -141,6 +142,9 @@ func (w *slowWriter) Generate(ctx context.Context, p pipeline.Prompt, emit func(
 		return pipeline.Completion{}, err
 	}
 	for i, word := range strings.SplitAfter(text, " ") {
+		if word == "" {
+			continue
+		}
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():
@@ -156,7 +160,27 @@ func (w *slowWriter) Generate(ctx context.Context, p pipeline.Prompt, emit func(
 			return pipeline.Completion{}, err
 		}
 	}
-	return pipeline.Completion{FinishReason: "stop", Usage: pipeline.Usage{PromptTokens: 7, CompletionTokens: 3}}, nil
+	done := pipeline.Completion{FinishReason: "stop", Usage: pipeline.Usage{PromptTokens: 7, CompletionTokens: 3}}
+	if w.calls == nil {
+		return done, nil
+	}
+	for i, k := range w.calls(p) {
+		done.FinishReason = "tool_calls"
+		d := pipeline.CallDelta{Index: i, ID: k.ID, Name: k.Name}
+		for piece := range strings.SplitAfterSeq(k.Arguments, ":") {
+			d.Arguments = piece
+			if err := emit(pipeline.Delta{Call: new(d)}); err != nil {
+				return done, err
+			}
+			d = pipeline.CallDelta{Index: i}
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-ctx.Done():
+				return done, context.Cause(ctx)
+			}
+		}
+	}
+	return done, nil
 }
 
 func (w *slowWriter) last() pipeline.Prompt {
@@ -310,6 +334,7 @@ type script struct {
 	voice   evenVoice
 	stuck   bool
 	llm     func(pipeline.Prompt) (string, error)
+	calls   func(pipeline.Prompt) []pipeline.ToolCall
 	earTime time.Duration
 	update  string // a session.update to begin with
 	resume  bool   // the call outlives its connection
@@ -348,7 +373,7 @@ func begin(t *testing.T, s script) *person {
 	log := slog.New(slog.DiscardHandler)
 	p := &person{
 		t: t, line: newPipe(s.dialect), ear: &loudEar{words: s.words, takes: s.earTime},
-		llm: &slowWriter{answer: s.llm}, store: &memory{recs: map[string]session.Record{}}, over: make(chan struct{}),
+		llm: &slowWriter{answer: s.llm, calls: s.calls}, store: &memory{recs: map[string]session.Record{}}, over: make(chan struct{}),
 	}
 	p.line.stuck = s.stuck
 	p.hub = session.New(session.Config{MaxSessions: 4, Idle: time.Hour, ContextTokens: 2000, MaxTokens: 100},

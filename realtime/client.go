@@ -143,7 +143,11 @@ func (c *call) create(ctx context.Context, ev *protocol.ItemCreate) error {
 	if old, _ := c.items.find(it.ID); old != nil {
 		return protocol.Invalid(protocol.CodeInvalidValue, "item.id", "There is an item with the id '%.64s' already.", it.ID)
 	}
+	if err := c.checkTool(it); err != nil {
+		return err
+	}
 	it.Status = protocol.Completed
+	c.catchUp()
 	sound := it.unheard()
 	if sound != nil {
 		it.words = newWords()
@@ -241,6 +245,8 @@ func (c *call) requested(ctx context.Context, ev *protocol.ResponseCreate) error
 		}
 	}
 	switch {
+	case !cfg.OutOfBand && c.follow(cfg):
+		return nil
 	case !cfg.OutOfBand && c.answer != nil:
 		return protocol.Invalid(protocol.CodeActiveResponse, "",
 			"Conversation already has an active response in progress: %s. Wait until the response is finished before "+

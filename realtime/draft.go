@@ -139,6 +139,7 @@ func (c *call) prepare(ctx context.Context, u *utterance, d *draft) {
 	if err != nil {
 		return
 	}
+	c.catchUp()
 	ctx, urgent := schedule.Later(ctx)
 	before := d.urgent
 	d.urgent = func() { before(); urgent() }

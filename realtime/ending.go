@@ -3,12 +3,9 @@ package realtime
 import (
 	"context"
 	"log/slog"
-	"slices"
-	"strings"
 	"time"
 
 	"brenda/pipeline/fault"
-	"brenda/pipeline/session"
 	"brenda/realtime/protocol"
 )
 
@@ -26,11 +23,12 @@ func (c *call) finish(ctx context.Context, r *response, e ending) {
 	if r.item != nil {
 		c.closeItem(r, e)
 	}
+	c.breakCalls(r)
 	x, ok := c.exchange(r, e)
 	switch {
 	case ok && e.status != protocol.Cancelled:
 		c.keep.add(ctx, c, x, func(ctx context.Context) { c.done(ctx, r, e) })
-	case ok:
+	case ok: // there was a message
 		c.keep.later(ctx, c, x, r.item.ID)
 		c.done(ctx, r, e)
 	default:
@@ -60,11 +58,7 @@ func (c *call) closeItem(r *response, e ending) {
 		c.send(protocol.OutputTextDone{PartRef: r.part(), Text: text})
 	}
 	c.send(protocol.ContentPartDone{PartRef: r.part(), Part: protocol.Part{Type: r.cfg.Modality, Text: text}})
-	c.send(protocol.OutputItemDone{ResponseID: r.id, Item: it.show()})
-	if !r.cfg.OutOfBand {
-		c.items.version++
-		c.send(protocol.ItemDone{PreviousItemID: c.items.before(it.ID), Item: it.show()})
-	}
+	c.sendDone(r, it)
 }
 
 // done tells the client that a response is over, and goes on to the next one.
@@ -116,39 +110,13 @@ func (c *call) shown(r *response, e ending) protocol.Response {
 		return out
 	}
 	out.Metadata = r.trace.metadata(r.cfg.Metadata)
-	out.Usage = &protocol.Usage{}
+	out.Usage = &protocol.Usage{Output: r.deltas} // a piece is about a token
 	if r.result != nil {
 		u := r.result.Usage
 		*out.Usage = protocol.Usage{Input: u.PromptTokens, Cached: u.CachedTokens, Output: u.CompletionTokens}
 	}
-	if r.item != nil {
-		out.Output = []protocol.Item{r.item.show()}
+	for _, it := range r.output {
+		out.Output = append(out.Output, it.show())
 	}
 	return out
 }
-
-// exchange is what a response leaves in the history: what was said since the answer before, and the answer as it was heard.
-func (c *call) exchange(r *response, e ending) (session.Turn, bool) {
-	if r.item == nil || r.cfg.OutOfBand || e.status == protocol.Failed {
-		return session.Turn{}, false
-	}
-	var said []string
-	for _, it := range slices.Backward(c.items.list) {
-		if it == r.item || it.Role == protocol.System {
-			continue
-		}
-		if it.Role == protocol.Assistant && !it.silent() {
-			break
-		}
-		if text := it.text(); it.Role == protocol.User && text != "" {
-			said = append([]string{text}, said...)
-		}
-	}
-	x := session.Turn{
-		At: r.began.UTC(), User: strings.Join(said, "\n"), Assistant: strings.TrimSpace(r.item.text()), Cut: r.item.cut,
-	}
-	return x, x.User != "" || x.Assistant != ""
-}
-
-// silent tells whether nothing of an answer was heard.
-func (it *item) silent() bool { return it.text() == "" }

@@ -93,6 +93,12 @@ func (c *call) generated(ctx context.Context, r *response, res pipeline.Result) 
 		c.fail(ctx, r, res)
 		return
 	}
+	if res.FinishReason != "length" {
+		if err := c.closeCalls(r); err != nil {
+			c.finish(ctx, r, ending{status: protocol.Failed, err: err})
+			return
+		}
+	}
 	r.result = &res
 	r.time(res.Timings)
 	if r.play != nil {

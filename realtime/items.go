@@ -18,6 +18,7 @@ type item struct {
 	format  protocol.Format
 	seconds float64 // of sound, in a message of the person
 	cut     bool    // the answer was not heard to its end
+	kept    bool    // it is in the history
 }
 
 // words are what the person said, once that is known. Whoever waits for ready may read the rest.

@@ -15,6 +15,8 @@ import (
 type entry struct {
 	role, text string
 	words      *words // nil when text is all
+	call       *pipeline.ToolCall
+	answers    string // the call that this is the result of
 }
 
 // nudge stands where nobody has said anything that could be answered: a model answers only people.
@@ -35,6 +37,11 @@ func (c *call) compose(
 	}
 	for _, it := range list {
 		switch {
+		case it.Type == protocol.FunctionCall && it.Status == protocol.Completed:
+			call := pipeline.ToolCall{ID: it.CallID, Name: it.Name, Arguments: it.Arguments}
+			entries = append(entries, entry{role: protocol.Assistant, call: &call})
+		case it.Type == protocol.FunctionCallOutput:
+			entries = append(entries, entry{role: roleTool, text: it.Output, answers: it.CallID})
 		case it.Type != protocol.Message:
 		case it.Role == protocol.System:
 			system = append(system, it.text())
@@ -49,7 +56,10 @@ func (c *call) compose(
 	if user != "" {
 		entries = append(entries, entry{role: protocol.User, text: user})
 	}
-	p := pipeline.Prompt{MaxTokens: c.srv.cfg.MaxTokens, Affinity: c.id}
+	p := pipeline.Prompt{
+		MaxTokens: c.srv.cfg.MaxTokens, Affinity: c.id, Tools: toolsOf(cfg.Tools), OneCall: !cfg.ParallelCalls,
+		ToolChoice: pipeline.ToolChoice{Mode: cfg.ToolChoice.Mode, Name: cfg.ToolChoice.Name},
+	}
 	if n := int(cfg.MaxOutputTokens); n > 0 {
 		p.MaxTokens = min(p.MaxTokens, n)
 	}
@@ -60,7 +70,7 @@ func (c *call) compose(
 	if t := cfg.Temperature; t != usual {
 		p.Temperature = &t
 	}
-	budget := c.srv.cfg.ContextTokens - p.MaxTokens
+	budget := c.srv.cfg.ContextTokens - p.MaxTokens - toolTokens(p.Tools)
 	head := strings.TrimSpace(strings.Join(system, "\n\n"))
 	return func(ctx context.Context, _ string) (pipeline.Prompt, error) {
 		ms, err := known(ctx, entries)
@@ -88,11 +98,15 @@ func (c *call) refer(input []protocol.Item) []*item {
 func pastEntries(past []session.Turn) []entry {
 	var out []entry
 	for _, t := range past {
-		answer := t.Assistant
-		if t.Cut && answer != "" {
-			answer += " …"
+		for _, m := range t.Messages() {
+			e := entry{role: m.Role, text: m.Content, answers: m.ToolCallID}
+			if len(m.ToolCalls) == 0 {
+				out = append(out, e)
+			}
+			for i := range m.ToolCalls {
+				out = append(out, entry{role: m.Role, call: &m.ToolCalls[i]})
+			}
 		}
-		out = append(out, entry{role: protocol.User, text: t.User}, entry{role: protocol.Assistant, text: answer})
 	}
 	return out
 }
@@ -117,31 +131,42 @@ func known(ctx context.Context, entries []entry) ([]pipeline.Message, error) {
 				return nil, hearing.ErrNoSpeech()
 			}
 		}
-		if e.text == "" {
-			continue
+		n := len(ms)
+		switch {
+		case e.call != nil && n > 0 && len(ms[n-1].ToolCalls) > 0: // calls at the same time
+			ms[n-1].ToolCalls = append(ms[n-1].ToolCalls, *e.call)
+		case e.call != nil:
+			ms = session.Join(ms, pipeline.Message{Role: e.role, ToolCalls: []pipeline.ToolCall{*e.call}})
+		case e.role == roleTool:
+			ms = append(ms, pipeline.Message{Role: e.role, Content: e.text, ToolCallID: e.answers})
+		case e.text != "":
+			ms = session.Join(ms, pipeline.Message{Role: e.role, Content: e.text})
 		}
-		if n := len(ms); n > 0 && ms[n-1].Role == e.role {
-			ms[n-1].Content += "\n" + e.text
-			continue
-		}
-		ms = append(ms, pipeline.Message{Role: e.role, Content: e.text})
 	}
-	if n := len(ms); n == 0 || ms[n-1].Role != protocol.User {
+	ms = answered(ms)
+	if n := len(ms); n == 0 || ms[n-1].Role == protocol.Assistant {
 		ms = append(ms, pipeline.Message{Role: protocol.User, Content: nudge})
 	}
 	return ms, nil
 }
 
 // fit returns the system prompt and as many of the newest messages as fit into budget tokens, beginning with the person's.
+// What the person said last stays, with all that came after it.
 func fit(system string, ms []pipeline.Message, budget int) []pipeline.Message {
 	budget -= tokens(system)
-	first := len(ms) - 1
-	budget -= tokens(ms[first].Content)
-	for first > 0 && budget >= tokens(ms[first-1].Content) {
-		first--
-		budget -= tokens(ms[first].Content)
+	last := len(ms) - 1
+	for last > 0 && ms[last].Role != protocol.User {
+		last--
 	}
-	for first < len(ms)-1 && ms[first].Role != protocol.User {
+	first := last
+	for _, m := range ms[last:] {
+		budget -= messageTokens(m)
+	}
+	for first > 0 && budget >= messageTokens(ms[first-1]) {
+		first--
+		budget -= messageTokens(ms[first])
+	}
+	for first < last && ms[first].Role != protocol.User {
 		first++
 	}
 	var out []pipeline.Message
@@ -149,6 +174,14 @@ func fit(system string, ms []pipeline.Message, budget int) []pipeline.Message {
 		out = append(out, pipeline.Message{Role: protocol.System, Content: system})
 	}
 	return append(out, ms[first:]...)
+}
+
+func messageTokens(m pipeline.Message) int {
+	n := tokens(m.Content)
+	for _, c := range m.ToolCalls {
+		n += tokens(c.Name) + tokens(c.Arguments)
+	}
+	return n
 }
 
 // tokens estimates how many tokens a text is in a prompt; too high is better than too low.

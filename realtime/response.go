@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,10 +28,14 @@ type response struct {
 	room  chan struct{} // one entry for each chunk of sound that waits
 
 	held    bool // prepared only: nothing of it is shown yet
+	replay  bool // what was prepared is being shown
 	closing bool // its end is decided: nothing more of it is taken
 	backlog []pipeline.Event
 	result  *pipeline.Result // nil while it is made
-	item    *item            // nil until there is something to show
+	item    *item            // its message; nil until there is something to show
+	calls   []*item          // the functions that it calls
+	output  []*item          // all of these, in order
+	deltas  int              // pieces that the model wrote
 	text    strings.Builder  // all that was written
 	play    *playback        // nil for a written answer
 	freed   int              // chunks that were sent
@@ -82,10 +87,11 @@ func (c *call) release(ctx context.Context, r *response) {
 	c.answer = r
 	c.announce(r)
 	backlog := r.backlog
-	r.backlog = nil
+	r.backlog, r.replay = nil, true
 	for _, ev := range backlog {
 		c.progress(ctx, r, ev)
 	}
+	r.replay = false
 	if res := r.result; res != nil {
 		c.generated(ctx, r, *res)
 	}
@@ -103,10 +109,13 @@ func (c *call) abandon(r *response, why error) {
 
 // progress takes the next piece of a response.
 func (c *call) progress(ctx context.Context, r *response, ev pipeline.Event) {
-	switch {
-	case r.closing:
+	if r.closing {
 		return
-	case r.held:
+	}
+	if !r.replay {
+		r.clock(ev)
+	}
+	if r.held {
 		r.backlog = append(r.backlog, ev)
 		return
 	}
@@ -123,12 +132,54 @@ func (c *call) progress(ctx context.Context, r *response, ev pipeline.Event) {
 		c.open(r)
 		r.play.add(ev.PCM, ev.Source)
 		c.pace(ctx, r)
+	case pipeline.CallEvent:
+		if err := c.invoke(r, *ev.Call); err != nil {
+			c.finish(ctx, r, ending{status: protocol.Failed, err: err})
+		}
 	case pipeline.TranscriptEvent, pipeline.DoneEvent: // not from a turn without sound
 	}
 }
 
+// clock notes when a stage had its first result: a response that is cancelled has no others.
+func (r *response) clock(ev pipeline.Event) {
+	switch ev.Kind {
+	case pipeline.AudioEvent:
+		if r.trace.firstChunk == 0 {
+			r.trace.firstChunk = max(r.began.Sub(r.trace.begin)+ev.Handed, 1)
+		}
+		r.trace.mark(&r.trace.firstAudio)
+	case pipeline.TextEvent, pipeline.CallEvent:
+		r.deltas++
+		r.trace.mark(&r.trace.firstToken)
+	case pipeline.TranscriptEvent, pipeline.DoneEvent:
+	}
+}
+
 func (r *response) part() protocol.PartRef {
-	return protocol.PartRef{ResponseID: r.id, ItemID: r.item.ID, ContentIndex: shownPart}
+	return protocol.PartRef{
+		ResponseID: r.id, ItemID: r.item.ID, OutputIndex: r.index(r.item), ContentIndex: shownPart,
+	}
+}
+
+func (r *response) index(it *item) int { return slices.Index(r.output, it) }
+
+// show adds an item to the output of a response, and to the conversation.
+func (c *call) show(r *response, it *item) {
+	r.output = append(r.output, it)
+	c.send(protocol.OutputItemAdded{ResponseID: r.id, OutputIndex: r.index(it), Item: it.show()})
+	if !r.cfg.OutOfBand {
+		c.items.insert(it, nil)
+		c.send(protocol.ItemAdded{PreviousItemID: c.items.before(it.ID), Item: it.show()})
+	}
+}
+
+// sendDone tells the client that an item of a response is complete.
+func (c *call) sendDone(r *response, it *item) {
+	c.send(protocol.OutputItemDone{ResponseID: r.id, OutputIndex: r.index(it), Item: it.show()})
+	if !r.cfg.OutOfBand {
+		c.items.version++
+		c.send(protocol.ItemDone{PreviousItemID: c.items.before(it.ID), Item: it.show()})
+	}
 }
 
 // open shows the beginning of the answer's message.
@@ -139,11 +190,7 @@ func (c *call) open(r *response) {
 	r.item = &item{Item: protocol.Item{
 		ID: protocol.NewID("item"), Type: protocol.Message, Role: protocol.Assistant, Status: protocol.InProgress,
 	}, format: r.cfg.Output.Format}
-	c.send(protocol.OutputItemAdded{ResponseID: r.id, Item: r.item.show()})
-	if !r.cfg.OutOfBand {
-		c.items.insert(r.item, nil)
-		c.send(protocol.ItemAdded{PreviousItemID: c.items.before(r.item.ID), Item: r.item.show()})
-	}
+	c.show(r, r.item)
 	part := protocol.Content{Type: protocol.OutputText}
 	if r.play != nil {
 		part.Type = protocol.OutputAudio

@@ -205,7 +205,7 @@ func TestFailedResponse(t *testing.T) {
 		}
 		p.send(`{"type":"response.create"}`)
 		p.wait("response.done")
-		if turns := p.store.turns("me"); len(turns) != 0 {
+		if turns := p.store.turns("me"); len(turns) != 1 || turns[0].User != "Bonjour" || turns[0].Assistant != "" {
 			t.Errorf("the history has %+v", turns)
 		}
 	})

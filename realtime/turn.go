@@ -110,13 +110,16 @@ func (c *call) interrupted(ctx context.Context) {
 }
 
 func (c *call) speechStarted(ctx context.Context, e turntaking.Effect) {
+	if c.answers() {
+		c.after = nil // this turn's own answer will have all that it would have answered
+	}
 	if t := c.cfg.Input.TurnDetection; t != nil && t.InterruptResponse && c.answer != nil {
 		c.interrupted(ctx) // it was being prepared, and nothing had been heard of it
 	}
 	if c.latest != nil && c.latest.waits() {
 		c.latest.mute = true // it will be answered together with what is said now
 	}
-	c.after, c.held = nil, false
+	c.held = false
 	c.turn = &utterance{item: protocol.NewID("item"), from: frameAt(e.At)}
 	c.turn.echo = c.said != "" && (c.quiet.IsZero() || time.Since(c.quiet) < echoAfter)
 	c.send(protocol.SpeechStarted{ItemID: c.turn.item, AudioStartMs: int(e.At.Milliseconds())})
@@ -162,6 +165,7 @@ func (c *call) turnEnded(ctx context.Context, e turntaking.Effect) {
 func (c *call) commit(_ context.Context, u *utterance) {
 	it := spoken(u.item)
 	it.seconds = u.seconds
+	c.catchUp()
 	version := c.items.version
 	c.send(protocol.InputCommitted{ItemID: u.item, PreviousItemID: c.items.last()})
 	c.add(it, nil)

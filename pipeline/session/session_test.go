@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -428,7 +429,7 @@ func TestFollow(t *testing.T) {
 		var heard []string
 		stop := one.Follow(func(x Turn) { heard = append(heard, x.User) })
 		for _, s := range []*Session{one, two} {
-			if err := s.Append(t.Context(), Turn{User: fmt.Sprint(s == one)}); err != nil {
+			if err := s.Append(t.Context(), Turn{User: strconv.FormatBool(s == one)}); err != nil {
 				t.Fatal(err)
 			}
 		}

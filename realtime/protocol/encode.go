@@ -3,6 +3,7 @@ package protocol
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 )
 
 // Encoder writes server events for one connection. It may be used by one goroutine at a time.
@@ -20,6 +21,9 @@ func (e *Encoder) Encode(ev ServerEvent) ([]byte, error) {
 	}
 	if id == "" {
 		id = NewID("event")
+	}
+	if v := reflect.ValueOf(ev); v.Kind() == reflect.Pointer && !v.IsNil() { // the tables know values
+		ev, _ = reflect.TypeAssert[ServerEvent](v.Elem())
 	}
 	kind := ev.eventType()
 	body, err := json.Marshal(ev)

@@ -12,6 +12,7 @@ type ResponsePatch struct {
 	Audio           Opt[ResponseAudioPatch] `json:"audio"`
 	Tools           Opt[[]Tool]             `json:"tools" rule:"maxlen=128"`
 	ToolChoice      Opt[ToolChoice]         `json:"tool_choice"`
+	ParallelCalls   Opt[bool]               `json:"parallel_tool_calls"`
 	MaxOutputTokens Opt[Limit]              `json:"max_output_tokens"`
 	Temperature     Opt[float64]            `json:"temperature" rule:"min=0,max=2"`
 	Conversation    Opt[string]             `json:"conversation" rule:"enum=auto|none"`
@@ -55,6 +56,7 @@ type ResponseConfig struct {
 	Output          Output
 	Tools           []Tool
 	ToolChoice      ToolChoice
+	ParallelCalls   bool // more than one call is allowed
 	MaxOutputTokens Limit
 	Temperature     float64
 	OutOfBand       bool // "conversation":"none": neither its input nor its output joins the conversation
@@ -68,7 +70,7 @@ type ResponseConfig struct {
 func (s Session) Response(p ResponsePatch) (ResponseConfig, error) {
 	c := ResponseConfig{
 		Modality: s.Modality, Instructions: s.Instructions, Output: s.Output,
-		Tools: s.Tools, ToolChoice: s.ToolChoice, MaxOutputTokens: s.MaxOutputTokens,
+		Tools: s.Tools, ToolChoice: s.ToolChoice, ParallelCalls: true, MaxOutputTokens: s.MaxOutputTokens,
 		Temperature: s.Temperature, Metadata: p.Metadata,
 		Input: p.Input.Value, HasInput: p.Input.Set && !p.Input.Null, OutOfBand: p.Conversation.Value == "none",
 	}
@@ -78,6 +80,8 @@ func (s Session) Response(p ResponsePatch) (ResponseConfig, error) {
 	p.Instructions.to(&c.Instructions)
 	p.Tools.to(&c.Tools)
 	p.ToolChoice.to(&c.ToolChoice)
+	s.ParallelToolCalls.to(&c.ParallelCalls)
+	p.ParallelCalls.to(&c.ParallelCalls)
 	p.Temperature.to(&c.Temperature)
 	if p.MaxOutputTokens.Set {
 		c.MaxOutputTokens = p.MaxOutputTokens.Value
