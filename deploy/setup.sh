@@ -22,6 +22,9 @@ if [ "${1:-run}" = test ]; then
   need ffmpeg ffmpeg
   need node nodejs
   need sox sox
+  need cmake cmake
+  need make make
+  need g++ g++
   need curl curl
   need dockerd docker.io
   need iptables iptables

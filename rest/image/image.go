@@ -36,14 +36,14 @@ func New(painter pipeline.Painter, queue Queue, cfg Config) *Service {
 }
 
 // atDesk does work on the pixels of a picture, one picture at a time.
-func (s *Service) atDesk(ctx context.Context, work func() error) error {
+func (s *Service) atDesk(ctx context.Context, work func(context.Context) error) error {
 	select {
 	case s.desk <- struct{}{}:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 	defer func() { <-s.desk }()
-	return work()
+	return work(ctx)
 }
 
 // Models answers GET /v1/ai/image/models.

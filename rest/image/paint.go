@@ -38,7 +38,7 @@ func (s *Service) Refine(w http.ResponseWriter, r *http.Request) error {
 	if blobs["image"] == nil {
 		return fault.Field("image", "image is missing; it must be a picture in base64: PNG, JPEG or WebP")
 	}
-	if err := s.atDesk(r.Context(), func() error { return o.start(r.Context(), blobs["image"]) }); err != nil {
+	if err := s.atDesk(r.Context(), func(ctx context.Context) error { return o.start(ctx, blobs["image"]) }); err != nil {
 		return err
 	}
 	blobs.Close()
@@ -145,7 +145,7 @@ func (s *Service) paint(ctx context.Context, o *order, emit func(pipeline.PaintS
 		return result{}, err
 	}
 	var png []byte
-	err = s.atDesk(ctx, func() (err error) {
+	err = s.atDesk(ctx, func(ctx context.Context) (err error) {
 		png, err = finish(ctx, file, size{p.Width, p.Height}, o.size)
 		return err
 	})

@@ -74,10 +74,10 @@ func (e *Engine) Paint(
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- e.peer.Post(post, path, body, &out) }()
-	err, ended := e.watch(ctx, p, emit, done)
+	ended, err := e.watch(ctx, p, emit, done)
 	if !ended {
 		cancel()
-		<-done
+		_ = <-done // of the request that was given up
 	}
 	if ctx.Err() != nil || !ended {
 		_ = e.peer.Tell(ctx, "/sdapi/v1/interrupt") // a server that cannot do it works on for nobody
@@ -94,22 +94,22 @@ func (e *Engine) Paint(
 // watch tells of the progress until the answer is there. ended is false when something else came first.
 func (e *Engine) watch(
 	ctx context.Context, p pipeline.Painting, emit func(pipeline.PaintStep) error, done <-chan error,
-) (err error, ended bool) { //nolint:revive // the error is the answer's own; ended says whether there was one
+) (ended bool, err error) {
 	ticks := time.NewTicker(pollEvery)
 	defer ticks.Stop()
 	w := watch{Engine: e, last: pipeline.PaintStep{State: pipeline.PaintGenerating, Steps: p.Steps}, tick: ticks.C}
 	if err := emit(w.last); err != nil {
-		return err, false
+		return false, err
 	}
 	for {
 		select {
 		case err := <-done:
-			return err, true
+			return true, err
 		case <-ctx.Done():
-			return context.Cause(ctx), false
+			return false, context.Cause(ctx)
 		case <-w.tick:
 			if err := w.tell(ctx, emit); err != nil {
-				return err, false
+				return false, err
 			}
 		}
 	}

@@ -18,18 +18,20 @@ import (
 // errSilent ends a request whose server has not answered in time.
 var errSilent = errors.New("no answer for too long")
 
-// Refused is the answer of a server that does not want a request: any status but 2xx.
-type Refused struct {
+// RefusedError is the answer of a server that does not want a request: any status but 2xx.
+type RefusedError struct {
 	Status int
 	Text   string // the server's own words, for the log only: they may hold paths
 }
 
 // Error implements error.
-func (r *Refused) Error() string { return fmt.Sprintf("image server: status %d: %s", r.Status, r.Text) }
+func (r *RefusedError) Error() string {
+	return fmt.Sprintf("image server: status %d: %s", r.Status, r.Text)
+}
 
 // StatusOf returns the status with which a server refused, 0 when err is something else.
 func StatusOf(err error) int {
-	if r, ok := errors.AsType[*Refused](err); ok {
+	if r, ok := errors.AsType[*RefusedError](err); ok {
 		return r.Status
 	}
 	return 0
@@ -37,7 +39,7 @@ func StatusOf(err error) int {
 
 // refusal turns an answer other than 2xx into a fault.
 func refusal(res *http.Response, body []byte) error {
-	cause := &Refused{Status: res.StatusCode, Text: words(body)}
+	cause := &RefusedError{Status: res.StatusCode, Text: words(body)}
 	wrap := func(kind fault.Kind, code, msg string) error {
 		return &fault.Error{Kind: kind, Code: code, Msg: msg, Err: cause, RetryAfter: retryAfter(res.Header)}
 	}

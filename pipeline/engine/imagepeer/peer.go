@@ -63,6 +63,9 @@ func New(cfg Config) (*Peer, error) {
 	}, nil
 }
 
+// Root returns the server's address, without a path of the interface.
+func (p *Peer) Root() string { return p.base }
+
 // oneEach makes a connection for each request: local servers close idle ones without notice, and a POST is not tried again.
 func oneEach() http.RoundTripper {
 	tr, ok := http.DefaultTransport.(*http.Transport)

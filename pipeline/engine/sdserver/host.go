@@ -58,8 +58,41 @@ func freePort(ctx context.Context) (string, error) {
 	return port, err
 }
 
+// The old server is gone in a moment: it is killed. endMost is for a process stuck in the kernel.
+const (
+	endEvery = 5 * time.Millisecond
+	endMost  = 5 * time.Second
+)
+
+// abandon frees a server of ours from all its jobs by starting it again. It returns when the old one is gone, so that
+// the next job waits for the new one.
+func (e *Engine) abandon() {
+	if e.host == nil {
+		return
+	}
+	before := e.host.State()
+	if before.Phase != proc.Ready {
+		return // a new one is coming
+	}
+	e.host.Restart("a picture was cancelled")
+	look := time.NewTicker(endEvery)
+	defer look.Stop()
+	most := time.NewTimer(endMost)
+	defer most.Stop()
+	for {
+		if now := e.host.State(); now.Phase != proc.Ready || now.Restarts != before.Restarts {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-most.C:
+			return
+		}
+	}
+}
+
 // printed is how sd-server shows a step: "|====>   | 3/20 - 1.21s/it". Loading shows B/s instead.
-var printed = regexp.MustCompile(`(\d{1,4})/(\d{1,4}) - [0-9.]+ ?(?:s/it|it/s)`) //nolint:gochecknoglobals // a constant
+var printed = regexp.MustCompile(`(\d{1,4})/(\d{1,4}) - [0-9.]+ ?(?:s/it|it/s)`)
 
 // lastStep returns the last step in an output, as it was printed and as numbers.
 func lastStep(output string) (text string, step, steps int) {

@@ -18,6 +18,7 @@ import (
 
 	"brenda/pipeline"
 	"brenda/pipeline/engine/imagepeer"
+	"brenda/pipeline/engine/proc"
 	"brenda/pipeline/fault"
 )
 
@@ -28,17 +29,10 @@ const (
 	pollFails = 3 // in a row, before a server that does not tell about a job counts as gone
 )
 
-// Host is the process of a server that Brenda runs herself.
-type Host interface {
-	Wait(ctx context.Context) error // until the server is ready
-	Output() string                 // the end of what it printed
-	Restart(reason string)
-}
-
 // Engine is a pipeline.Painter. It may be used from many goroutines and owns none.
 type Engine struct {
 	peer *imagepeer.Peer
-	host Host // nil for a server that somebody else runs
+	host *proc.Process // nil for a server that somebody else runs
 }
 
 // New returns the engine of a server that runs. The server need not be up.
@@ -133,12 +127,6 @@ func (e *Engine) Paint(
 func (e *Engine) cancel(ctx context.Context, id string) {
 	if err := e.peer.Tell(ctx, "/sdcpp/v1/jobs/"+url.PathEscape(id)+"/cancel"); err != nil {
 		e.abandon()
-	}
-}
-
-func (e *Engine) abandon() {
-	if e.host != nil {
-		e.host.Restart("a picture was cancelled")
 	}
 }
 

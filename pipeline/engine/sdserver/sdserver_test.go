@@ -248,10 +248,10 @@ func TestLastStep(t *testing.T) {
 	for output, want := range map[string]string{
 		"":      "0/0",
 		loading: "0/0",
-		loading + "\r  |=>  | 1/20 - 1.21s/it\x1b[K":                         "1/20",
+		loading + "\r  |=>  | 1/20 - 1.21s/it\x1b[K":                          "1/20",
 		"\r  |=>  | 1/20 - 1.21s/it\x1b[K\r  |==>  | 2/20 - 3.40it/s\x1b[K\n": "2/20",
-		"| 20/20 - 1.21s/it\x1b[K\n[INFO ] decoding 1 latents":               "20/20",
-		"prompt: 7/8 - of a page":                                            "0/0",
+		"| 20/20 - 1.21s/it\x1b[K\n[INFO ] decoding 1 latents":                "20/20",
+		"prompt: 7/8 - of a page":                                             "0/0",
 	} {
 		_, step, steps := lastStep(output)
 		if got := fmt.Sprintf("%d/%d", step, steps); got != want {
