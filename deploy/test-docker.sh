@@ -27,7 +27,7 @@ answers() {
 gone() {
   local pid until=$((SECONDS + $2))
   pid=$(cat "$1" 2>/dev/null) || return 0
-  while kill -0 "$pid" 2>/dev/null; do
+  while kill -0 "$pid" 2>/dev/null && ! grep -qs '^State:.Z' "/proc/$pid/status"; do # a zombie is gone
     [ "$SECONDS" -lt "$until" ] || return 1
     sleep 0.1
   done
@@ -43,10 +43,22 @@ finish() {
   gone "$1" 5 || true
 }
 
+# orphans: ends the containers that outlived their daemon, by the process that each one has as a keeper
+orphans() {
+  local proc pid
+  for proc in /proc/[0-9]*; do
+    pid=${proc#/proc/}
+    { tr '\0' ' ' <"$proc/cmdline"; } 2>/dev/null | grep -q "^[^ ]*containerd-shim.* -address $dir/exec/" || continue
+    # shellcheck disable=SC2046 # a list of numbers
+    kill -9 $(cat "$proc/task/$pid/children" 2>/dev/null) "$pid" 2>/dev/null || true
+  done
+}
+
 case $verb in
 serve)
   mkdir -p "$dir/data" "$dir/exec"
-  rm -f "$dir/pid" # of one that was killed
+  gone "$dir/exec/containerd/containerd.pid" 10 || true # of one that was killed: it dies with it, a little later
+  rm -f "$dir/pid" "$dir/exec/containerd/containerd.pid"
   exec dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/pid" --host "$DOCKER_HOST" \
     --iptables=false --ip-masq=false --bridge=none --exec-opt native.cgroupdriver=cgroupfs --shutdown-timeout 5
   ;;
@@ -66,6 +78,7 @@ clean)
   fi
   finish "$dir/pid"
   finish "$dir/exec/containerd/containerd.pid"
+  orphans
   awk -v d="$dir/" 'index($2, d) == 1 { print $2 }' /proc/mounts | sort -r | while read -r m; do umount "$m" || true; done
   rm -rf "$dir"
   ;;
