@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os/exec"
 	"sync"
 	"time"
 
@@ -119,8 +120,12 @@ func (h *hostedPainter) start() (*sdserver.Engine, error) {
 	if h.cfg.Weights != "" {
 		args = append([]string{"-m", h.cfg.Weights}, args...)
 	}
-	var err error
-	h.engine, h.host, err = sdserver.Start(h.ctx, sdserver.HostConfig{Path: h.cfg.Server, Args: args, Log: h.log})
+	path, err := exec.LookPath(h.cfg.Server)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Unavailable, "engine_missing",
+			"the sd-server program is not there; correct image.server (BRENDA_IMAGE_SERVER)")
+	}
+	h.engine, h.host, err = sdserver.Start(h.ctx, sdserver.HostConfig{Path: path, Args: args, Log: h.log})
 	return h.engine, err
 }
 
