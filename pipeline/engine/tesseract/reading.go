@@ -90,12 +90,7 @@ func (r reading) doubtful() bool {
 	if letters == 0 || conf < sureWords {
 		return true
 	}
-	heights := make([]int, len(r.words))
-	for i, w := range r.words {
-		heights[i] = w.box.Dy()
-	}
-	slices.Sort(heights)
-	return heights[len(heights)/2] < smallWord
+	return r.height() < smallWord
 }
 
 // worth orders readings of the same page: by the letters that are likely right, less those that are likely wrong.
@@ -113,7 +108,7 @@ func (r reading) page(s sheet) picture.Page {
 	p := picture.Page{Words: make([]picture.Word, 0, len(r.words))}
 	for i, w := range r.words {
 		if i > 0 {
-			text.WriteString(gap(r.words[i-1].line, w.line))
+			text.WriteString(r.gap(i))
 		}
 		text.WriteString(w.text)
 		p.Words = append(p.Words, picture.Word{Text: w.text, Confidence: w.confidence, Box: s.original(w.box)})
@@ -123,13 +118,41 @@ func (r reading) page(s sheet) picture.Page {
 	return p
 }
 
-// gap is what stands between two words.
-func gap(a, b [4]int) string {
+// gap is what stands before word i, which is not the first. Tesseract begins a new block between any two lines that are
+// a little apart, so that the space between them has a say.
+func (r reading) gap(i int) string {
+	a, b := r.words[i-1], r.words[i]
 	switch {
-	case a == b:
+	case a.line == b.line:
 		return " "
-	case a[0] != b[0] || a[1] != b[1]: // another block
+	case a.line[0] == b.line[0] && a.line[1] == b.line[1]: // page and block
+		return "\n"
+	}
+	bottom, top, height := r.lineBox(i-1).Max.Y, r.lineBox(i).Min.Y, r.height()
+	if space := top - bottom; 2*space > 3*height || space < -height { // an empty line, or another column
 		return "\n\n"
 	}
 	return "\n"
+}
+
+// lineBox returns what the line of word i covers.
+func (r reading) lineBox(i int) image.Rectangle {
+	var box image.Rectangle
+	for j := i; j >= 0 && r.words[j].line == r.words[i].line; j-- {
+		box = box.Union(r.words[j].box)
+	}
+	for j := i; j < len(r.words) && r.words[j].line == r.words[i].line; j++ {
+		box = box.Union(r.words[j].box)
+	}
+	return box
+}
+
+// height is the words' median height.
+func (r reading) height() int {
+	heights := make([]int, len(r.words))
+	for i, w := range r.words {
+		heights[i] = w.box.Dy()
+	}
+	slices.Sort(heights)
+	return heights[len(heights)/2]
 }

@@ -21,7 +21,6 @@ type sheet struct {
 	gray  *image.Gray
 	back  f64.Aff3        // from the sheet to the picture
 	frame image.Rectangle // of the picture
-	can2x bool
 }
 
 // prepare turns a picture into a sheet: grey, not too large, its lines level.
@@ -37,12 +36,16 @@ func prepare(img image.Image) sheet {
 	return s
 }
 
-// double returns the sheet at twice its size, if that is not too large.
-func (s sheet) double() (sheet, bool) {
-	if 4*s.gray.Rect.Dx()*s.gray.Rect.Dy() > mostPixels {
-		return s, false
+// better returns the sheet for a second look: at twice its size, if that is not too large, without noise and shadows.
+func (s sheet) better() sheet {
+	if noise(s.gray) > grainy {
+		s.gray = smooth(s.gray)
 	}
-	return s.scale(2), true
+	if 4*s.gray.Rect.Dx()*s.gray.Rect.Dy() <= mostPixels {
+		s = s.scale(2)
+	}
+	s.gray = unshade(s.gray)
+	return s
 }
 
 func (s sheet) scale(by float64) sheet {

@@ -116,14 +116,18 @@ func (e *Engine) Read(ctx context.Context, img image.Image, langs []string) (pic
 		return picture.Page{}, err
 	}
 	best := first
-	if twice, ok := sheet.double(); ok && first.doubtful() {
-		second, err := e.pass(ctx, twice, lang)
+	if first.doubtful() {
+		better := sheet.better()
+		second, err := e.pass(ctx, better, lang)
 		if err != nil {
 			return picture.Page{}, err
 		}
 		if second.worth() > first.worth() {
-			best, sheet = second, twice
+			best, sheet = second, better
 		}
+	}
+	if slices.Contains(langs, "fra") {
+		best.lowerArticles()
 	}
 	return best.page(sheet), nil
 }

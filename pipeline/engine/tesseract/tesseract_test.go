@@ -3,13 +3,17 @@ package tesseract
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"image"
 	"image/color"
 	"image/draw"
 	"image/jpeg"
+	"image/png"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -290,6 +294,61 @@ func TestSkew(t *testing.T) {
 		s := sheet{gray: picture.Gray(img)}.rotate(-lean)
 		if got := skew(s.gray); math.Abs(got-lean) > 0.1 {
 			t.Errorf("%v degrees are taken for %.2f", lean, got)
+		}
+	}
+}
+
+// TestLowerArticles: only what is surely wrong is changed.
+func TestLowerArticles(t *testing.T) {
+	for in, want := range map[string]string{
+		"Le chat et Le chien": "Le chat et le chien", "sous L'eau": "sous l'eau", "çà et Là.": "çà et là.",
+		"Jean Le Bon": "Jean Le Bon", "de La Rochelle": "de La Rochelle", "à L'Haÿ": "à L'Haÿ", "Fin. Le jour": "Fin. Le jour",
+		"un Lion": "un Lion", "« Le jour »": "« Le jour »", "l'an 5 Le jour": "l'an 5 Le jour", "avec Les": "avec les",
+	} {
+		var r reading
+		for w := range strings.FieldsSeq(in) {
+			r.words = append(r.words, word{text: w})
+		}
+		if r.lowerArticles(); r.page(sheet{}).Text != want {
+			t.Errorf("%q became %q", in, r.page(sheet{}).Text)
+		}
+	}
+	lines := reading{words: []word{{text: "Menu"}, {text: "Le plat", line: [4]int{1}}}}
+	if lines.lowerArticles(); lines.words[1].text != "Le plat" {
+		t.Error("a new line lost its capital")
+	}
+}
+
+// stored is a PNG whose EXIF says how it is to be turned (1…8).
+func stored(t *testing.T, img image.Image, turn byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		t.Fatal(err)
+	}
+	chunk := append([]byte("eXIf"), 'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, turn, 0, 0, 0, 0, 0, 0, 0)
+	chunk = binary.BigEndian.AppendUint32(chunk, crc32.ChecksumIEEE(chunk))
+	const head = 8 + 25 // the signature and IHDR
+	return slices.Concat(b.Bytes()[:head], []byte{0, 0, 0, byte(len(chunk) - 8)}, chunk, b.Bytes()[head:])
+}
+
+// TestTurnedPhoto: a page that a camera stored on its side reads the same.
+func TestTurnedPhoto(t *testing.T) {
+	e := New(Config{})
+	page := render(t, goregular.TTF, 30, "Le café est prêt\net le thé aussi", black, white)
+	back := map[byte]int{1: 1, 3: 3, 5: 5, 6: 8, 8: 6}
+	want, err := e.Read(t.Context(), page, []string{"fra"})
+	if err != nil || want.Text != "Le café est prêt\net le thé aussi" {
+		t.Fatalf("%q, %v", want.Text, err)
+	}
+	for turn, other := range back {
+		img, _, err := picture.Decode(t.Context(), stored(t, picture.Upright(page, other), turn))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := e.Read(t.Context(), img, []string{"fra"})
+		if err != nil || got.Text != want.Text || !slices.Equal(got.Words, want.Words) {
+			t.Errorf("turned by %d it reads %q, %v", turn, got.Text, err)
 		}
 	}
 }
