@@ -18,8 +18,9 @@ run: setup build ## Install what is missing, build, fetch the models, serve on 1
 	bin/brenda models pull
 	exec bin/brenda serve
 
-build: ## Build bin/brenda
+build: ## Build bin/brenda, and bin/kiosk, a client to copy from
 	CGO_ENABLED=1 go build -trimpath -ldflags "-X main.release=$(VERSION)" -o bin/brenda ./cmd/brenda
+	CGO_ENABLED=0 go build -trimpath -o bin/kiosk ./cmd/kiosk
 
 test: setup-test build ## Install what is missing, fetch the test models and speech, run every test
 	bin/brenda models pull --set test
