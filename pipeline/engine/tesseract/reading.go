@@ -105,10 +105,11 @@ func (r reading) worth() float64 {
 // page puts the words together, with boxes in the picture that the sheet was made of.
 func (r reading) page(s sheet) picture.Page {
 	var text strings.Builder
+	height := r.height()
 	p := picture.Page{Words: make([]picture.Word, 0, len(r.words))}
 	for i, w := range r.words {
 		if i > 0 {
-			text.WriteString(r.gap(i))
+			text.WriteString(r.gap(i, height))
 		}
 		text.WriteString(w.text)
 		p.Words = append(p.Words, picture.Word{Text: w.text, Confidence: w.confidence, Box: s.original(w.box)})
@@ -119,8 +120,8 @@ func (r reading) page(s sheet) picture.Page {
 }
 
 // gap is what stands before word i, which is not the first. Tesseract begins a new block between any two lines that are
-// a little apart, so that the space between them has a say.
-func (r reading) gap(i int) string {
+// a little apart, so that the space between them has a say; height is that of a word.
+func (r reading) gap(i, height int) string {
 	a, b := r.words[i-1], r.words[i]
 	switch {
 	case a.line == b.line:
@@ -128,7 +129,7 @@ func (r reading) gap(i int) string {
 	case a.line[0] == b.line[0] && a.line[1] == b.line[1]: // page and block
 		return "\n"
 	}
-	bottom, top, height := r.lineBox(i-1).Max.Y, r.lineBox(i).Min.Y, r.height()
+	bottom, top := r.lineBox(i-1).Max.Y, r.lineBox(i).Min.Y
 	if space := top - bottom; 2*space > 3*height || space < -height { // an empty line, or another column
 		return "\n\n"
 	}
@@ -147,8 +148,11 @@ func (r reading) lineBox(i int) image.Rectangle {
 	return box
 }
 
-// height is the words' median height.
+// height is the words' median height, 0 for none.
 func (r reading) height() int {
+	if len(r.words) == 0 {
+		return 0
+	}
 	heights := make([]int, len(r.words))
 	for i, w := range r.words {
 		heights[i] = w.box.Dy()
