@@ -63,6 +63,7 @@ type Server struct {
 	log     *slog.Logger
 
 	tickets tickets
+	secrets secrets
 	meter   *meter
 	count   counters
 
@@ -169,13 +170,15 @@ func (c *call) device(conn *websocket.Conn) wire {
 // begin returns the configuration that the request asks for.
 func (s *Server) begin(r *http.Request, names protocol.Names) (protocol.Session, error) {
 	q := r.URL.Query()
-	kind := protocol.Realtime
-	if q.Get("intent") == "transcription" {
-		kind = protocol.Transcription
+	granted, err := s.granted(r)
+	if err != nil {
+		return protocol.Session{}, err
 	}
-	cfg := protocol.NewSession(kind)
-	cfg.Model, cfg.Instructions = q.Get("model"), s.cfg.Instructions
-	if err := names.Resolve(&cfg); err != nil {
+	if granted.Type == "" && q.Get("intent") == "transcription" {
+		granted.Type = protocol.Transcription
+	}
+	cfg, err := s.configure(granted, q.Get("model"), names)
+	if err != nil {
 		return cfg, fault.New(fault.NotFound, "model_not_found", "%s", err.Error())
 	}
 	return cfg, nil

@@ -17,7 +17,10 @@ import (
 // credential is what a client came in with, as a hash: the same one must come to resume its session.
 type credential [sha256.Size]byte
 
-func credentialOf(r *http.Request) credential {
+func credentialOf(r *http.Request) credential { return sha256.Sum256([]byte(tokenOf(r))) }
+
+// tokenOf returns what a request identifies itself by, "" for nothing. It is secret.
+func tokenOf(r *http.Request) string {
 	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	for _, p := range subprotocols(r) {
 		for _, prefix := range []string{"brenda.token.", "openai-insecure-api-key."} {
@@ -26,7 +29,7 @@ func credentialOf(r *http.Request) credential {
 			}
 		}
 	}
-	return sha256.Sum256([]byte(strings.TrimSpace(token)))
+	return strings.TrimSpace(token)
 }
 
 // tickets are the tokens by which calls are resumed. Each call has one at most, and each is good for once.

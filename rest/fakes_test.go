@@ -217,6 +217,7 @@ func (f *fakes) features(t *testing.T) rest.Features {
 		Vision:    vision.New(vision.Config{}),             // likewise
 		Translate: translate.New(nil),                      // its own package tests it
 		Docs:      true,
+		Realtime:  sockets{},
 		Media:     media.New(nil, nil, nil, nil, media.Config{}), // its own package tests it
 	}
 }
@@ -288,3 +289,23 @@ func tone() string {
 	}
 	return base64.StdEncoding.EncodeToString(wav.Encode(pcm, 16000))
 }
+
+// sockets stand for the WebSocket; package realtime tests it.
+type sockets struct{}
+
+func (sockets) Handle(w http.ResponseWriter, r *http.Request) error {
+	if _, ok := w.(http.Hijacker); !ok {
+		return errors.New("no hijacker")
+	}
+	return httpx.Write(w, http.StatusOK, httpx.InfoOf(r).SessionID)
+}
+
+func (sockets) ClientSecret(w http.ResponseWriter, _ *http.Request) error {
+	return httpx.Write(w, http.StatusOK, "key")
+}
+
+func (sockets) BetaSession(w http.ResponseWriter, _ *http.Request) error {
+	return httpx.Write(w, http.StatusOK, "key")
+}
+
+func (sockets) Opens(token string) bool { return token == "ek_good" }

@@ -111,6 +111,7 @@ func (g *gate) admit(route Route, w http.ResponseWriter, r *http.Request) error 
 	who, valid := g.tokens.check(r)
 	if !valid {
 		who = remote(r)
+		valid = route.Key != nil && route.Key(bearer(r))
 	}
 	from, foreign := origin(r)
 	switch {

@@ -3,7 +3,6 @@ package rest_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -100,13 +99,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestTokenOfWebSocket(t *testing.T) {
-	socket := rest.Route{Method: http.MethodGet, Path: "/v1/realtime", Endless: true, Handler: func(w http.ResponseWriter, r *http.Request) error {
-		if _, ok := w.(http.Hijacker); !ok {
-			return errors.New("no hijacker")
-		}
-		return httpx.Write(w, 200, httpx.InfoOf(r).SessionID)
-	}}
-	srv := newFakes().start(t, rest.Config{Tokens: []string{"secret"}}, socket)
+	srv := newFakes().start(t, rest.Config{Tokens: []string{"secret"}})
 	a := do(t, srv, http.MethodGet, "/v1/realtime?session_id=me", "",
 		"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Protocol", "brenda.v1, brenda.token.secret")
 	if a.status != 200 || a.header.Get("X-Session-ID") != "me" {
@@ -322,5 +315,31 @@ func TestTimeout(t *testing.T) {
 	srv := newFakes().start(t, rest.Config{Timeout: time.Millisecond}, slow)
 	if a := do(t, srv, http.MethodGet, "/slow", ""); a.status != 503 || a.problem(t).Code != "timeout" {
 		t.Errorf("got %d %s", a.status, a.body)
+	}
+}
+
+// TestEphemeralKey opens the WebSocket and nothing else, whether or not there are tokens.
+func TestEphemeralKey(t *testing.T) {
+	srv := newFakes().start(t, rest.Config{Tokens: []string{"secret"}})
+	upgrade := []string{"Upgrade", "websocket", "Connection", "upgrade"}
+	for _, c := range []struct {
+		method, path string
+		header       []string
+		want         int
+	}{
+		{http.MethodGet, "/v1/realtime", []string{"Authorization", "Bearer ek_good"}, 200},
+		{http.MethodGet, "/v1/realtime", append(upgrade, "Sec-WebSocket-Protocol", "realtime, openai-insecure-api-key.ek_good"), 200},
+		{http.MethodGet, "/v1/realtime", []string{"Authorization", "Bearer secret"}, 200},
+		{http.MethodGet, "/v1/realtime", []string{"Authorization", "Bearer ek_bad"}, 401},
+		{http.MethodGet, "/v1/realtime", nil, 401},
+		{http.MethodGet, models, []string{"Authorization", "Bearer ek_good"}, 401},
+		{http.MethodGet, "/metrics", []string{"Authorization", "Bearer ek_good"}, 401},
+		{http.MethodPost, "/v1/realtime/client_secrets", []string{"Authorization", "Bearer ek_good"}, 401},
+		{http.MethodPost, "/v1/realtime/sessions", []string{"Authorization", "Bearer ek_good"}, 401},
+		{http.MethodPost, "/v1/realtime/client_secrets", []string{"Authorization", "Bearer secret"}, 200},
+	} {
+		if a := do(t, srv, c.method, c.path, "", c.header...); a.status != c.want {
+			t.Errorf("%s %s with %q: %d, want %d", c.method, c.path, c.header, a.status, c.want)
+		}
 	}
 }

@@ -35,6 +35,8 @@ type Route struct {
 	Handler httpx.Handler
 	Endless bool          // has no end by itself, so that the timeout of requests is not for it
 	Intake  *httpx.Intake // the limits of its bodies; nil means those of all routes
+
+	Key func(token string) bool // what opens this route besides the tokens; nil for nothing
 }
 
 // Features are what the table serves. A feature that is nil has no routes. Package rest/NAME documents each.
@@ -50,9 +52,17 @@ type Features struct {
 	Files     *files.Service
 	Image     *image.Service
 	Vision    *vision.Service
-	Docs      bool          // GET /openapi.json and /docs
-	Realtime  httpx.Handler // the WebSocket
+	Docs      bool // GET /openapi.json and /docs
+	Realtime  Realtime
 	Page      httpx.Handler // the page of package web: GET / and /static/*file
+}
+
+// Realtime is the WebSocket, and what makes keys for it.
+type Realtime interface {
+	Handle(w http.ResponseWriter, r *http.Request) error
+	ClientSecret(w http.ResponseWriter, r *http.Request) error
+	BetaSession(w http.ResponseWriter, r *http.Request) error
+	Opens(token string) bool // a key that Handle accepts, and no other route
 }
 
 // Routes returns the table.
@@ -106,8 +116,12 @@ func Routes(f Features) []Route {
 			Route{Method: post, Path: "/v1/ai/media/url/stream", Zone: Assistant, Handler: s.Stream, Endless: true},
 		)
 	}
-	if f.Realtime != nil {
-		add(Route{Method: get, Path: "/v1/realtime", Zone: Assistant, Handler: f.Realtime, Endless: true})
+	if s := f.Realtime; s != nil {
+		add(
+			Route{Method: get, Path: "/v1/realtime", Zone: Assistant, Handler: s.Handle, Endless: true, Key: s.Opens},
+			Route{Method: post, Path: "/v1/realtime/client_secrets", Zone: Guarded, Handler: s.ClientSecret},
+			Route{Method: post, Path: "/v1/realtime/sessions", Zone: Guarded, Handler: s.BetaSession},
+		)
 	}
 	if s := f.Monitor; s != nil {
 		const box = "/v1/monitor/containers/:id"

@@ -126,7 +126,7 @@ func (in *instance) features(reg *prometheus.Registry) rest.Features {
 		Vision:    in.vision,
 		Docs:      true,
 		Media:     in.newMedia(slow, languages),
-		Realtime:  in.calls.Handle,
+		Realtime:  in.calls,
 		Page:      page(),
 	}
 }
