@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"brenda/rest"
-	"brenda/rest/httpx"
 )
 
 const models = "/v1/ai/models"
