@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -108,11 +109,11 @@ func ytdlpPackage(cfg *config, log *slog.Logger) string {
 	if err != nil {
 		return ""
 	}
-	path, err := m.Path("yt-dlp", "")
+	file, err := m.Path("yt-dlp", "")
 	if err != nil {
 		return ""
 	}
-	return filepath.Dir(filepath.Dir(path))
+	return filepath.Dir(filepath.Dir(file))
 }
 
 // childEnv is all that the children see of the environment.
@@ -229,10 +230,16 @@ func (p mediaPlayer) Probe(ctx context.Context, in media.Input) (media.Probe, er
 		Description: tag("comment", "description"), Published: tag("date", "creation_time"), Duration: info.Duration,
 		Audio: info.HasAudio(), Video: info.HasVideo(),
 	}
-	container, _, _ := strings.Cut(info.Format, ",")
+	container, others, _ := strings.Cut(info.Format, ",")
+	if ext := strings.TrimPrefix(path.Ext(strings.SplitN(in.URL, "?", 2)[0]), "."); strings.Contains(","+others+",", ","+ext+",") {
+		container = ext
+	}
 	for _, s := range info.Streams {
 		if s.Picture {
 			continue
+		}
+		if s.Language == "und" {
+			s.Language = ""
 		}
 		f := media.Format{
 			ID: s.Kind, Ext: container, VCodec: "none", ACodec: "none", Width: s.Width, Height: s.Height,

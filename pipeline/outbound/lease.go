@@ -174,8 +174,11 @@ type countedBody struct {
 func (b *countedBody) Read(p []byte) (int, error) {
 	timer := time.AfterFunc(b.lease.guard.cfg.FirstByte, func() { _ = b.ReadCloser.Close() })
 	n, err := b.ReadCloser.Read(p)
-	if !timer.Stop() && err != nil {
+	switch {
+	case !timer.Stop() && err != nil:
 		b.lease.note(errSilent())
+	case err != nil && !errors.Is(err, io.EOF):
+		b.lease.note(Explain(b.lease.ctx, err))
 	}
 	if over := b.lease.take(n); over != nil {
 		return 0, over

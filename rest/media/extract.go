@@ -173,6 +173,8 @@ func (s *Service) transcribe(ctx context.Context, src *source, req request, said
 	case err == nil, f.Code == "no_speech":
 	case ctx.Err() == nil && errors.Is(context.Cause(patient), errPatience):
 		said.Complete = false
+	case ctx.Err() == nil && len(said.Segments) > 0 && f.Kind != fault.Internal && f.Kind != fault.Unavailable:
+		said.Complete = false // the medium ended before its end: what was heard of it is worth having
 	default:
 		return err
 	}

@@ -168,7 +168,7 @@ func (s *Service) streamSound(ctx context.Context, out *httpx.Stream, src *sourc
 		return nil
 	})
 	g.Go(func() error {
-		o := pipeline.ListenOptions{Language: req.Language}
+		o := pipeline.ListenOptions{Language: req.Language, Quick: true}
 		_, err := s.listener.Listen(within, q, o, func(t pipeline.Segment) error {
 			return out.Send(event{Type: "text", Content: t.Text, Start: &t.Start, End: &t.End})
 		})

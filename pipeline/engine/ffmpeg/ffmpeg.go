@@ -29,6 +29,7 @@ type Config struct {
 	FFmpeg, FFprobe string   // programs; default those in PATH
 	Env             []string // all that a child's environment has besides the proxy: PATH and the like
 	Agent           string   // User-Agent; default "Brenda"
+	TempDir         string   // for media that must be copied first; default the system's
 	ProbeTime       time.Duration
 	Log             *slog.Logger // default: none
 }
@@ -119,6 +120,9 @@ func (e *Engine) explain(ctx context.Context, lease *outbound.Lease, err error, 
 		return fault.Wrap(err, fault.Timeout, "upstream_timeout", "the server behind the URL is too slow")
 	case strings.Contains(said, "Server returned"), strings.Contains(said, "HTTP error"):
 		return fault.Wrap(err, fault.Upstream, "upstream_failed", "the server behind the URL refuses the medium")
+	}
+	if err == nil {
+		err = errors.New("no sound came out")
 	}
 	err = fmt.Errorf("%w: %s", err, said)
 	return fault.Wrap(err, fault.Unsupported, "unsupported_media", "what is behind the URL is no sound or video that can be read")

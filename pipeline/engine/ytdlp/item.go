@@ -126,6 +126,7 @@ func (r *rawItem) item() Item {
 	anyPage := strings.EqualFold(string(r.Extractor), "generic") || strings.EqualFold(string(r.Extractor), "html5")
 	if anyPage {
 		it.Title = counter.ReplaceAllString(it.Title, "")
+		it.Published = "" // it would be the file's own date
 	} else {
 		it.Site = string(r.ExtractorK)
 	}
