@@ -145,9 +145,9 @@ func (w *binaryWire) Read(ctx context.Context) (protocol.ClientEvent, error) {
 			return nil, errUTF8
 		default:
 			ev, err := protocol.Decode(protocol.GA, frame)
-			if append, ok := ev.(*protocol.InputAudioAppend); ok {
+			if sound, ok := ev.(*protocol.InputAudioAppend); ok {
 				return nil, protocol.Invalid(protocol.CodeInvalidEvent, "type",
-					"Sound travels in binary frames on this subprotocol.").For(append.ID())
+					"Sound travels in binary frames on this subprotocol.").For(sound.ID())
 			}
 			return ev, err
 		}

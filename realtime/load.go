@@ -23,7 +23,8 @@ const (
 func lagBounds() []time.Duration {
 	const ms = time.Millisecond
 	return []time.Duration{
-		ms / 4, ms / 2, ms, 2 * ms, 3 * ms, 5 * ms, 7 * ms, 10 * ms, 15 * ms, lateAfter, 30 * ms, 50 * ms, 100 * ms, 300 * ms, 1000 * ms,
+		ms / 4, ms / 2, ms, 2 * ms, 3 * ms, 5 * ms, 7 * ms, 10 * ms, 15 * ms, lateAfter, 30 * ms, 50 * ms, 100 * ms, 300 * ms,
+		1000 * ms,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -57,7 +58,7 @@ func (k *kiosk) stay(ctx context.Context) error {
 			return nil
 		}
 		header := http.Header{"Authorization": {"Bearer " + k.token}}
-		conn, resp, err := websocket.Dial(ctx, k.url+"?"+k.resume.Encode(), &websocket.DialOptions{
+		conn, resp, err := websocket.Dial(ctx, k.url+"?"+k.resume.Encode(), &websocket.DialOptions{ //nolint:bodyclose // Dial does it
 			Subprotocols: []string{"brenda.binary.v1"}, HTTPHeader: header,
 		})
 		switch {
@@ -94,7 +95,7 @@ func (k *kiosk) talk(ctx context.Context, conn *websocket.Conn) error {
 				return err
 			}
 		case len(frame) >= headerSize && frame[0] == speechFrame:
-			k.resume.Set("sound", fmt.Sprint(binary.LittleEndian.Uint16(frame[2:])))
+			k.resume.Set("sound", strconv.Itoa(int(binary.LittleEndian.Uint16(frame[2:]))))
 			at := time.Duration(binary.LittleEndian.Uint32(frame[4:])) * time.Millisecond
 			k.speaker.add(piece{stream: frame[1], at: at, sound: frame[headerSize:]})
 		}

@@ -134,7 +134,7 @@ func newLoadCollector(load func() Load) *loadCollector {
 		turning:  prometheus.NewDesc("brenda_turns_running", "Turns that run.", nil, nil),
 		calls:    prometheus.NewDesc("brenda_calls", "Conversations on WebSockets.", nil, nil),
 		away:     prometheus.NewDesc("brenda_calls_away", "Conversations that wait for their client to come back.", nil, nil),
-		late:     prometheus.NewDesc("brenda_call_sound_late_total", "Pieces of sound that were judged more than 20 ms late.", nil, nil),
+		late:     prometheus.NewDesc("brenda_call_sound_late_total", "Pieces of sound judged more than 20 ms late.", nil, nil),
 		lost:     prometheus.NewDesc("brenda_call_frames_lost_total", "Sound frames of devices that never came.", nil, nil),
 		resumed:  prometheus.NewDesc("brenda_calls_resumed_total", "Conversations that went on on another connection.", nil, nil),
 		refused:  prometheus.NewDesc("brenda_calls_refused_total", "Conversations that there was no room for.", nil, nil),
