@@ -15,6 +15,9 @@ import (
 type benchCmd struct {
 	Turns benchTurnsCmd `cmd:"" help:"Speak recorded prompts in real time, and say where the time to the answer goes."`
 	Barge benchBargeCmd `cmd:"" help:"Speak and make noises over answers, and say which of it interrupts, and how fast."`
+
+	Sessions benchSessionsCmd `cmd:"" help:"Have more and more people talk at the same time, and say when it becomes too many."`
+	Carrier  benchCarrierCmd  `cmd:"" hidden:""`
 }
 
 // benchSource is what both measurements are made of.
