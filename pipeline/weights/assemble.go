@@ -79,18 +79,33 @@ func (w workshop) step(ctx context.Context, s Step) error {
 	return fmt.Errorf("unknown step %q", s.Do)
 }
 
-// local copies the user's file, or converts the user's CTranslate2 folder.
+// local copies the user's files, or converts the user's CTranslate2 folder.
 func (w workshop) local(ctx context.Context) error {
+	if len(w.source.Files) > 1 {
+		for _, f := range w.source.Files {
+			if err := copyFile(ctx, filepath.Join(w.source.local, filepath.FromSlash(f.Path)), w.path(f.Path)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	from, to := w.source.local, w.path(w.source.Files[0].Path)
 	if st, err := os.Stat(from); err == nil && st.IsDir() {
 		w.progress.Note(w.entry.Name + ": converting to ggml q8_0")
 		return convertWhisper(ctx, filepath.Join(from, "model.bin"), filepath.Join(from, "tokenizer.json"), to)
 	}
+	return copyFile(ctx, from, to)
+}
+
+func copyFile(ctx context.Context, from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
 	return writeFile(to, func(out io.Writer) error {
 		_, err := io.Copy(out, readerCtx{ctx, in})
 		return err

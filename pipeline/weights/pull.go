@@ -19,7 +19,7 @@ import (
 type Options struct {
 	Set   string // the set to fetch when no names are given: "default" (when empty) or "test"
 	Force bool   // fetch again what is there
-	From  string // the user's own copy of the one model named: its file, or a CTranslate2 folder of Whisper
+	From  string // the user's own copy of the one model named: its file, the folder of its files, or a CTranslate2 folder of Whisper
 }
 
 // lockPoll is how often a waiting Pull looks whether the other one has finished.
@@ -234,13 +234,16 @@ func dirSize(dir string) int64 {
 	return n
 }
 
-// localSource makes a source of the user's own file or CTranslate2 folder.
+// localSource makes a source of the user's own file, or of a folder: of the model's files, or of CTranslate2.
 func localSource(e Entry, from string) ([]Source, error) {
 	st, err := os.Stat(from)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.NotFound, "file_not_found", "no such file: %s", filepath.Base(from))
 	}
 	if st.IsDir() {
+		if e.Kind == Vision && len(e.Files) > 1 {
+			return []Source{{local: from, Files: e.Files}}, nil // each under its path in the catalogue
+		}
 		if e.Kind != STT {
 			return nil, fault.New(fault.Invalid, "invalid_request", "%s cannot be made from a folder", e.Name)
 		}

@@ -20,11 +20,11 @@ func TestCatalogue(t *testing.T) {
 	for set, want := range map[string][]string{
 		"default": {
 			"silero-vad", "smart-turn-v3.2", "whisper-small", "whisper-base", "qwen2.5-coder-1.5b", "kokoro",
-			"imagenet", "onnxruntime", "whispercpp", "llama-server",
+			"imagenet", "onnxruntime", "whispercpp", "llama-server", "yt-dlp",
 		},
 		"test": {
 			"silero-vad", "smart-turn-v3.2", "whisper-base", "qwen2.5-coder-0.5b", "kokoro",
-			"imagenet", "onnxruntime", "whispercpp", "llama-server",
+			"imagenet", "onnxruntime", "whispercpp", "llama-server", "yt-dlp",
 		},
 	} {
 		chosen, err := m.choose(nil, Options{Set: set})

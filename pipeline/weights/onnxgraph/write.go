@@ -56,19 +56,28 @@ func (g *Graph) Floats(name string, dims []int64, values ...float32) string {
 }
 
 // Input declares an input of floats and returns its name.
-func (g *Graph) Input(name string, dims ...int64) string { return g.value(graphInput, name, dims) }
+func (g *Graph) Input(name string, dims ...int64) string {
+	return g.value(graphInput, name, typeFloat, dims)
+}
+
+// Numbers declares an input of 64-bit integers and returns its name.
+func (g *Graph) Numbers(name string, dims ...int64) string {
+	return g.value(graphInput, name, typeInt64, dims)
+}
 
 // Output declares a result of floats and returns its name.
-func (g *Graph) Output(name string, dims ...int64) string { return g.value(graphOutput, name, dims) }
+func (g *Graph) Output(name string, dims ...int64) string {
+	return g.value(graphOutput, name, typeFloat, dims)
+}
 
-func (g *Graph) value(num protowire.Number, name string, dims []int64) string {
+func (g *Graph) value(num protowire.Number, name string, elem int64, dims []int64) string {
 	var shape, tensor, typ, value message
 	for _, d := range dims {
 		var dim message
 		dim.number(dimSize, d)
 		shape.bytes(shapeDim, dim)
 	}
-	tensor.number(tensorElem, typeFloat)
+	tensor.number(tensorElem, elem)
 	tensor.bytes(tensorShape, shape)
 	typ.bytes(typeTensor, tensor)
 	value.text(valueName, name)
