@@ -104,6 +104,10 @@ func (e *Engine) watch(
 	for {
 		select {
 		case err := <-done:
+			if err == nil {
+				w.last.Step = w.last.Steps
+				err = emit(w.last)
+			}
 			return true, err
 		case <-ctx.Done():
 			return false, context.Cause(ctx)

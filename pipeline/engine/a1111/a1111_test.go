@@ -120,7 +120,7 @@ func TestProgress(t *testing.T) {
 		if err != nil || string(got) != "picture" {
 			t.Fatalf("got %q, %v", got, err)
 		}
-		if fmt.Sprint(steps) != "[{generating 0 4} {generating 1 3} {generating 2 3}]" {
+		if fmt.Sprint(steps) != "[{generating 0 4} {generating 1 3} {generating 2 3} {generating 3 3}]" {
 			t.Errorf("told %v", steps)
 		}
 		sent, _ := json.Marshal(u.body)

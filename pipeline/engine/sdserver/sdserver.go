@@ -225,8 +225,10 @@ func (w *watch) judge(j job) (done bool, picture []byte, err error) {
 		if j.Result == nil || len(j.Result.Images) == 0 {
 			return true, nil, imagepeer.Broken(imagepeer.ErrNoPicture)
 		}
-		picture, err = imagepeer.Picture(j.Result.Images[0].Base64)
-		return true, picture, err
+		if picture, err = imagepeer.Picture(j.Result.Images[0].Base64); err != nil {
+			return true, nil, err
+		}
+		return true, picture, w.tell(pipeline.PaintGenerating, w.last.Steps, w.last.Steps)
 	case "failed", "cancelled":
 		w.over = true
 		why, _ := json.Marshal(j.Error) // of plain strings

@@ -99,7 +99,7 @@ func TestJobToItsEnd(t *testing.T) {
 	if err != nil || string(got) != "picture" {
 		t.Fatalf("got %q, %v", got, err)
 	}
-	if fmt.Sprint(steps) != "[{queued 0 4} {generating 0 4}]" {
+	if fmt.Sprint(steps) != "[{queued 0 4} {generating 0 4} {generating 4 4}]" {
 		t.Errorf("told %v", steps)
 	}
 	if len(p.cancelled) > 0 {
