@@ -72,7 +72,8 @@ func since(r *http.Request) (time.Time, error) {
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return time.Now().Add(-ago), nil
 	}
-	return time.Time{}, fault.Field("since", "since must be a time (RFC 3339), seconds since 1970, or how long ago, such as 10m")
+	return time.Time{}, fault.Field("since",
+		"since must be a time (RFC 3339), seconds since 1970, or how long ago, such as 10m")
 }
 
 // log answers with lines as JSON: the newest, when they are too many for one answer.

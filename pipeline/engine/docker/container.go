@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	reference = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`) //nolint:gochecknoglobals // a constant
-	fullID    = regexp.MustCompile(`^[0-9a-f]{64}$`)                     //nolint:gochecknoglobals // a constant
+	reference = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
+	fullID    = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
 // asking is how many containers are asked for their figures at the same time.
@@ -51,7 +51,7 @@ func (e *Engine) List(ctx context.Context, stats bool) ([]vitals.Listed, error) 
 	var g errgroup.Group
 	g.SetLimit(asking)
 	for i := range out {
-		if c := &out[i]; c.Status == string(container.StateRunning) {
+		if c := &out[i]; c.Status == container.StateRunning {
 			g.Go(func() error {
 				c.Stats, _ = d.once(ctx, c.ID) // Available says it
 				return nil
@@ -63,7 +63,7 @@ func (e *Engine) List(ctx context.Context, stats bool) ([]vitals.Listed, error) 
 
 func (e *Engine) listed(c container.Summary) vitals.Container {
 	out := vitals.Container{
-		ID: c.ID, Status: string(c.State), Image: c.Image, Created: time.Unix(c.Created, 0).UTC(),
+		ID: c.ID, Status: c.State, Image: c.Image, Created: time.Unix(c.Created, 0).UTC(),
 		Ports: map[string][]vitals.Binding{}, Own: c.ID == e.cfg.Own,
 	}
 	if len(c.Names) > 0 {
@@ -91,7 +91,8 @@ type found struct {
 // not there.
 func (e *Engine) resolve(ctx context.Context, ref string) (*daemon, found, error) {
 	if !reference.MatchString(ref) {
-		return nil, found{}, fault.Field("id", "a container's id or name has 1 to 128 characters of A-Z, a-z, 0-9, '_', '.' and '-'")
+		return nil, found{}, fault.Field("id",
+			"a container's id or name has 1 to 128 characters of A-Z, a-z, 0-9, '_', '.' and '-'")
 	}
 	d, err := e.daemon(ctx)
 	if err != nil {
@@ -115,7 +116,7 @@ func (e *Engine) inspect(ctx context.Context, d *daemon, ref string) (found, err
 	}
 	f := found{
 		Container: vitals.Container{
-			ID: c.ID, Name: strings.TrimPrefix(c.Name, "/"), Status: string(c.State.Status), Image: c.Config.Image,
+			ID: c.ID, Name: strings.TrimPrefix(c.Name, "/"), Status: c.State.Status, Image: c.Config.Image,
 			Ports: map[string][]vitals.Binding{}, Own: c.ID == e.cfg.Own,
 		},
 		running: c.State.Running, tty: c.Config.Tty, started: c.State.StartedAt,
@@ -135,7 +136,7 @@ func (e *Engine) inspect(ctx context.Context, d *daemon, ref string) (found, err
 // leaves. To stop or restart the container that this program runs in is fault.Conflict unless it is forced.
 func (e *Engine) Control(ctx context.Context, ref string, o vitals.Order) (vitals.Container, error) {
 	if o.Grace < 0 || o.Grace > vitals.MaxGrace {
-		return vitals.Container{}, fault.Field("timeout", "timeout must be a whole number from 0 to %d", int(vitals.MaxGrace.Seconds()))
+		return vitals.Container{}, fault.Field("timeout", "timeout must be from 0 to %d", int(vitals.MaxGrace.Seconds()))
 	}
 	d, f, err := e.resolve(ctx, ref)
 	if err != nil {
@@ -143,13 +144,13 @@ func (e *Engine) Control(ctx context.Context, ref string, o vitals.Order) (vital
 	}
 	switch {
 	case e.cfg.ReadOnly:
-		return vitals.Container{}, fault.New(fault.Forbidden, "control_off", "this server only watches containers (docker.control)")
+		return vitals.Container{}, fault.New(fault.Forbidden, "control_off",
+			"this server only watches containers (docker.control)")
 	case f.Own && o.Verb != vitals.Start && !o.Force:
 		return vitals.Container{}, fault.New(fault.Conflict, "own_container",
 			"that is the container this server runs in; add force=true if you mean it")
 	}
-	limit := e.cfg.Wait + starting + o.Grace
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), limit, errSlow)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), e.action+o.Grace, errSlow)
 	defer cancel()
 	seconds := int(o.Grace / time.Second)
 	e.log.InfoContext(ctx, "container", "verb", o.Verb, "name", f.Name, "id", f.ID)

@@ -44,6 +44,8 @@ type Engine struct {
 	cfg     Config
 	log     *slog.Logger
 	connect chan struct{} // held by the one who connects
+	stall   time.Duration // the longest silence of a daemon that should send samples
+	action  time.Duration // the longest time that a start or an end may take, besides the grace
 
 	mu  sync.Mutex
 	cur *daemon // nil before the first connection and after it was lost
@@ -66,7 +68,7 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{cfg: cfg, log: cfg.Log, connect: make(chan struct{}, 1)}
+	e := &Engine{cfg: cfg, log: cfg.Log, connect: make(chan struct{}, 1), stall: stall, action: cfg.Wait + starting}
 	if _, err := e.dialer(); err != nil {
 		return nil, err
 	}
@@ -162,7 +164,7 @@ func (d *daemon) settle(ctx context.Context) error {
 	return nil
 }
 
-var version = regexp.MustCompile(`^[0-9]{1,3}\.[0-9]{1,3}$`) //nolint:gochecknoglobals // a constant
+var version = regexp.MustCompile(`^[0-9]{1,3}\.[0-9]{1,3}$`)
 
 // failed returns what a call's error means, and forgets a connection that is of no use any more.
 func (e *Engine) failed(ctx context.Context, d *daemon, err error) error {

@@ -51,6 +51,7 @@ func TestRealDaemon(t *testing.T) {
 }
 
 func testList(t *testing.T, e *docker.Engine, ids map[string]string) {
+	t.Helper()
 	list, err := e.List(t.Context(), true)
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +81,7 @@ func testList(t *testing.T, e *docker.Engine, ids map[string]string) {
 
 // testForeign: nothing that is said of a container that is not Brenda's reaches it.
 func testForeign(t *testing.T, d *dockertest.Daemon, e *docker.Engine, id string) {
+	t.Helper()
 	before := d.Docker("inspect", "-f", "{{.State.StartedAt}} {{.State.Pid}}", id)
 	for _, ref := range []string{"foreign", id, id[:12], id[:3], "nothing"} {
 		for what, err := range everything(t.Context(), e, ref) {
@@ -117,6 +119,7 @@ func everything(ctx context.Context, e *docker.Engine, ref string) map[string]er
 }
 
 func testControl(t *testing.T, d *dockertest.Daemon, e *docker.Engine, id string) {
+	t.Helper()
 	state := func() string { return d.Docker("inspect", "-f", "{{.State.Status}}", id) }
 	for _, step := range []struct {
 		verb vitals.Verb
@@ -153,6 +156,7 @@ func testControl(t *testing.T, d *dockertest.Daemon, e *docker.Engine, id string
 
 // testOwn: a server does not end itself by accident.
 func testOwn(t *testing.T, d *dockertest.Daemon, id string) {
+	t.Helper()
 	e := engine(t, docker.Config{Host: d.Host, Own: id})
 	for _, v := range []vitals.Verb{vitals.Stop, vitals.Restart} {
 		if _, err := e.Control(t.Context(), "by-label", vitals.Order{Verb: v}); fault.As(err).Code != "own_container" {
@@ -168,7 +172,7 @@ func read(t *testing.T, e *docker.Engine, ref string, q vitals.LogQuery) []vital
 	t.Helper()
 	var lines []vitals.Line
 	opened := 0
-	err := e.Logs(t.Context(), ref, q, func(c vitals.Container) error { opened++; return nil },
+	err := e.Logs(t.Context(), ref, q, func(vitals.Container) error { opened++; return nil },
 		func(l vitals.Line) error { lines = append(lines, l); return nil })
 	if err != nil || opened != 1 {
 		t.Fatalf("logs of %s: %v, opened %d times", ref, err, opened)
@@ -177,6 +181,7 @@ func read(t *testing.T, e *docker.Engine, ref string, q vitals.LogQuery) []vital
 }
 
 func testLogs(t *testing.T, e *docker.Engine) {
+	t.Helper()
 	lines := read(t, e, "brenda-done", vitals.LogQuery{Tail: 100})
 	got := map[vitals.Line]bool{}
 	for _, l := range lines {
@@ -211,6 +216,7 @@ func testLogs(t *testing.T, e *docker.Engine) {
 var errEnough = errors.New("enough")
 
 func testFollow(t *testing.T, d *dockertest.Daemon, e *docker.Engine) {
+	t.Helper()
 	for _, name := range []string{"brenda-talk", "brenda-tty"} {
 		streams := map[string]int{}
 		err := e.Logs(t.Context(), name, vitals.LogQuery{Tail: 1, Follow: true}, func(vitals.Container) error { return nil },
@@ -244,6 +250,7 @@ func testFollow(t *testing.T, d *dockertest.Daemon, e *docker.Engine) {
 
 // testStats: what is told is what Docker's own command tells, within 5 points of processor and of memory.
 func testStats(t *testing.T, d *dockertest.Daemon, e *docker.Engine) {
+	t.Helper()
 	const rounds = 3
 	var ours, theirs, oursMem, theirsMem float64
 	for range rounds {
@@ -284,6 +291,7 @@ func testStats(t *testing.T, d *dockertest.Daemon, e *docker.Engine) {
 
 // testStatsEnd: a stream ends in order when its container does, and says that there are no figures any more.
 func testStatsEnd(t *testing.T, d *dockertest.Daemon, e *docker.Engine) {
+	t.Helper()
 	var last vitals.Usage
 	n := 0
 	err := e.Stats(t.Context(), "by-image", true, func(_ vitals.Container, u vitals.Usage) error {
@@ -304,6 +312,7 @@ func testStatsEnd(t *testing.T, d *dockertest.Daemon, e *docker.Engine) {
 
 // testKilled: a daemon that is killed ends what is followed with an error, is told of, and is found again when it is back.
 func testKilled(t *testing.T, d *dockertest.Daemon, e *docker.Engine) {
+	t.Helper()
 	logFlows, statsFlow := make(chan struct{}), make(chan struct{})
 	logEnd, statsEnd := make(chan error, 1), make(chan error, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

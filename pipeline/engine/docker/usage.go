@@ -75,7 +75,7 @@ func (e *Engine) samples(ctx context.Context, d *daemon, id string, emit func(vi
 	defer res.Body.Close()
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, maxSample)
-	for watch.within(stall); lines.Scan(); watch.within(stall) {
+	for watch.within(e.stall); lines.Scan(); watch.within(e.stall) {
 		var s container.StatsResponse
 		if err := json.Unmarshal(lines.Bytes(), &s); err != nil {
 			return false, e.failed(ctx, d, err)

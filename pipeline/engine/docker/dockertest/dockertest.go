@@ -32,18 +32,18 @@ type Daemon struct {
 }
 
 // Start starts a daemon with both images, and ends it with the test.
-func Start(t testing.TB) *Daemon {
-	t.Helper()
+func Start(tb testing.TB) *Daemon {
+	tb.Helper()
 	_, self, _, _ := runtime.Caller(0)
 	script := filepath.Join(filepath.Dir(self), "../../../../deploy/test-docker.sh")
 	dir, err := os.MkdirTemp("", "bd") //nolint:usetesting // a socket's path must be short
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	d := &Daemon{Host: "unix://" + filepath.Join(dir, "sock"), t: t, script: script, dir: dir}
-	t.Cleanup(func() {
+	d := &Daemon{Host: "unix://" + filepath.Join(dir, "sock"), t: tb, script: script, dir: dir}
+	tb.Cleanup(func() {
 		if out, err := d.run("clean"); err != nil {
-			t.Errorf("ending dockerd: %v\n%s", err, out)
+			tb.Errorf("ending dockerd: %v\n%s", err, out)
 		}
 		if d.done != nil {
 			<-d.done
@@ -51,7 +51,7 @@ func Start(t testing.TB) *Daemon {
 	})
 	d.Serve()
 	if out, err := d.run("image"); err != nil {
-		t.Fatalf("starting dockerd: %v\n%s\n%s", err, out, d.Log())
+		tb.Fatalf("starting dockerd: %v\n%s\n%s", err, out, d.Log())
 	}
 	return d
 }
