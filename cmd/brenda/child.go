@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"brenda/pipeline/engine/clip"
 	"brenda/pipeline/engine/imagenet"
 	"brenda/pipeline/engine/kokoro"
 	"brenda/pipeline/engine/smartturn"
@@ -19,6 +20,8 @@ func runEngine(ctx context.Context, name string, args []string) int {
 		err = whispercpp.ChildMain(ctx, args)
 	case "kokoro":
 		err = kokoro.ChildMain(ctx, args)
+	case "clip":
+		err = clip.ChildMain(ctx, args)
 	case "imagenet":
 		err = imagenet.ChildMain(ctx, args)
 	case "smartturn":

@@ -98,7 +98,6 @@ func (in *instance) translator() *translate.Service {
 	cfg := in.cfg.Translate
 	rules, _ := cfg.rules() // checked with the configuration
 	local := apertium.New(apertium.Config{Size: cfg.Parallel, Idle: cfg.Idle, Log: in.log})
-	identifier := langid.New()
 	in.closers = append(in.closers, local.Close)
 	sources := []translation.Source{
 		{Name: byApertium, Engine: local},
@@ -111,7 +110,7 @@ func (in *instance) translator() *translate.Service {
 	}
 	limits := in.cfg.Limits
 	t := translation.New(translation.Config{
-		Sources: sources, Rules: rules, Identifier: identifier, MaxText: cfg.Max,
+		Sources: sources, Rules: rules, Identifier: langid.New(local), MaxText: cfg.Max,
 		Queue: in.engines.machine.Queue(schedule.Config{
 			Name: "translate", Running: cfg.Parallel, Waiting: 4 * limits.Queue, MaxWait: limits.Wait,
 		}),
@@ -119,6 +118,7 @@ func (in *instance) translator() *translate.Service {
 	in.told = append(in.told, func(ctx context.Context) []health.Component {
 		return []health.Component{translateComponent(ctx, t, rules, sources)}
 	})
+	in.labels.texts.Store(t)
 	return translate.New(t)
 }
 

@@ -8,10 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
+	"time"
 
+	"brenda/pipeline/engine/clip"
 	"brenda/pipeline/engine/imagenet"
 	"brenda/pipeline/engine/tesseract"
 	"brenda/pipeline/schedule"
+	"brenda/pipeline/translation"
 	"brenda/pipeline/weights"
 	"brenda/rest/health"
 	"brenda/rest/vision"
@@ -19,6 +23,8 @@ import (
 
 type visionConfig struct {
 	OCR       string `default:"tesseract" enum:"tesseract" help:"The engine that reads text in pictures when a request names none."`
+	Analyze   string `default:"auto" enum:"auto,clip,imagenet" help:"The engine that judges labels when a request names none; auto: clip where it is installed."`
+	CLIP      string `placeholder:"DIR" help:"Folder of another CLIP: onnx/vision_model_quantized.onnx, onnx/text_model_quantized.onnx and merges.txt."`
 	Lang      string `default:"fr" help:"Language of the text in pictures when a request names none: fr, fra+eng."`
 	Parallel  int    `default:"1" help:"Pictures that are looked at at the same time."`
 	Threads   int    `default:"1" help:"Processor threads of one look."`
@@ -41,6 +47,7 @@ func (c visionConfig) check() error {
 const (
 	byTesseract = "tesseract"
 	byImageNet  = "imagenet"
+	byCLIP      = "clip"
 )
 
 // newVision builds what looks at pictures. What is missing is told by each request that needs it.
@@ -51,21 +58,76 @@ func (in *instance) newVision(ctx context.Context) (*vision.Service, error) {
 		return nil, err
 	}
 	entry := func(name, file string) string { return filepath.Join(m.Dir(), name, file) }
-	judge := imagenet.New(ctx, imagenet.Config{
-		ORTLib: entry("onnxruntime", "libonnxruntime.so"), Model: entry(byImageNet, "efficientnet-lite0.onnx"),
-		Classes: entry(byImageNet, "classes.json"), WordNet: c.Wordnet, Threads: c.Threads, Log: in.log,
+	in.labels = &labelTranslator{lexicon: imagenet.NewLexicon()}
+	lib := entry("onnxruntime", "libonnxruntime.so")
+	classes := imagenet.New(ctx, imagenet.Config{
+		ORTLib: lib, Model: entry(byImageNet, "efficientnet-lite0.onnx"), Classes: entry(byImageNet, "classes.json"),
+		WordNet: c.Wordnet, Translator: in.labels, Threads: c.Threads, Log: in.log,
 	})
-	in.closers = append(in.closers, judge.Close)
+	in.closers = append(in.closers, classes.Close)
+	dir := clipDir(c, m)
+	words, err := clip.New(ctx, clip.Config{
+		ORTLib: lib, Image: filepath.Join(dir, "onnx", "vision_model_quantized.onnx"),
+		Text:   filepath.Join(dir, "onnx", "text_model_quantized.onnx"),
+		Merges: filepath.Join(dir, "merges.txt"), Translator: in.labels, Threads: c.Threads, Log: in.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	in.closers = append(in.closers, words.Close)
 	in.told = append(in.told, func(context.Context) []health.Component { return visionParts(c, m) })
 	return vision.New(vision.Config{
 		Readers: map[string]vision.Reader{byTesseract: tesseract.New(tesseract.Config{Program: c.Tesseract, Log: in.log})},
 		Reader:  c.OCR,
-		Judges:  map[string]vision.Judge{byImageNet: judge}, Judge: byImageNet,
+		Judges:  map[string]vision.Judge{byImageNet: classes, byCLIP: words}, Judge: judgeOf(c, m),
 		Language: c.Lang,
 		Queue: in.engines.machine.Queue(schedule.Config{
 			Name: "vision", Running: c.Parallel, Waiting: in.cfg.Limits.Queue, MaxWait: in.cfg.Limits.Wait,
 		}),
 	}), nil
+}
+
+// clipDir is the folder of CLIP's files.
+func clipDir(c visionConfig, m *weights.Manager) string {
+	if c.CLIP != "" {
+		return c.CLIP
+	}
+	return filepath.Join(m.Dir(), byCLIP)
+}
+
+// judgeOf returns the engine that judges when a request names none.
+func judgeOf(c visionConfig, m *weights.Manager) string {
+	if c.Analyze != "auto" {
+		return c.Analyze
+	}
+	if _, err := os.Stat(filepath.Join(clipDir(c, m), "merges.txt")); err == nil {
+		return byCLIP
+	}
+	return byImageNet
+}
+
+// labelTranslator turns French labels into English: by the table of common words, else by whoever translates texts.
+type labelTranslator struct {
+	lexicon *imagenet.Lexicon
+	texts   atomic.Pointer[translation.Translator] // nil before it is built
+}
+
+// labelTime is how long a label may take: without a translation it is taken as it is.
+const labelTime = 10 * time.Second
+
+// Translate implements the translators of imagenet and clip.
+func (l *labelTranslator) Translate(ctx context.Context, text, from, to string) (string, error) {
+	if english, ok := l.lexicon.English(text); ok {
+		return english, nil
+	}
+	t := l.texts.Load()
+	if t == nil {
+		return "", errors.New("nobody translates")
+	}
+	ctx, cancel := context.WithTimeout(ctx, labelTime)
+	defer cancel()
+	a, err := t.Translate(ctx, translation.Request{Text: text, From: from, To: to})
+	return a.Text, err
 }
 
 // visionParts tells of what looks at pictures, for /ready. Nothing of it is required.
@@ -83,10 +145,16 @@ func visionParts(c visionConfig, m *weights.Manager) []health.Component {
 
 // lacksForAnalyze returns the command that brings what telling pictures apart needs; empty when all is there.
 func lacksForAnalyze(c visionConfig, m *weights.Manager) string {
-	for _, name := range []string{byImageNet, "onnxruntime"} {
-		if _, err := m.Path(name, ""); err != nil {
-			return pull + byImageNet + " onnxruntime"
-		}
+	judge := judgeOf(c, m)
+	_, err := os.Stat(filepath.Join(clipDir(c, m), "merges.txt"))
+	if judge == byImageNet {
+		_, err = m.Path(byImageNet, "")
+	}
+	if _, libErr := m.Path("onnxruntime", ""); err != nil || libErr != nil {
+		return pull + judge + " onnxruntime"
+	}
+	if judge == byCLIP {
+		return ""
 	}
 	if _, err := os.Stat(filepath.Join(c.Wordnet, "data.noun")); err != nil {
 		return imagenet.InstallWordNet

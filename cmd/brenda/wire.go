@@ -43,6 +43,7 @@ type instance struct {
 	monitor *monitor.Service
 	images  *image.Service
 	vision  *vision.Service
+	labels  *labelTranslator
 	handler http.Handler
 
 	told     []func(context.Context) []health.Component // the parts that are not engines of the voice, for /ready

@@ -45,7 +45,7 @@ type Config struct {
 type Engine struct {
 	*proc.Lazy
 	cfg   Config
-	words lexicon
+	words *Lexicon
 
 	mu   sync.Mutex
 	tree *taxonomy // nil before its first use
@@ -54,7 +54,7 @@ type Engine struct {
 // New returns an engine that lives until ctx ends or Close is called. What is missing is told by the first call;
 // nothing is loaded before it.
 func New(ctx context.Context, cfg Config) *Engine {
-	e := &Engine{cfg: cfg, words: loadLexicon()}
+	e := &Engine{cfg: cfg, words: NewLexicon()}
 	exec := slices.Clone(cfg.Exec)
 	if len(exec) == 0 {
 		exec = []string{"", "engine", "imagenet"}

@@ -136,7 +136,11 @@ func TestTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for french, nouns := range loadLexicon() {
+	words := NewLexicon()
+	for french, nouns := range words.nouns {
+		if english, ok := words.English(french); !ok || english == "" || strings.ContainsAny(english, "!|") {
+			t.Errorf("%s is %q in English", french, english)
+		}
 		for _, noun := range nouns {
 			if len(tree.classes(noun)) == 0 {
 				t.Errorf("%s: nothing is a kind of %q", french, noun)

@@ -16,32 +16,45 @@ type Translator interface {
 	Translate(ctx context.Context, text, from, to string) (string, error)
 }
 
-// lexicon is what labels mean in English. A French word for something that the classifier cannot see has no English,
-// so that it is not taken for an English word that is spelt alike: "pain" is no pain.
-type lexicon map[string][]string
+// Lexicon is what labels mean in English. A French word for something that the classifier cannot see is in it too, so
+// that it is not taken for an English word that is spelt alike: "main" is not "main".
+type Lexicon struct {
+	nouns   map[string][]string // that the classifier knows; none for the others
+	english map[string]string
+}
 
-func loadLexicon() lexicon {
-	l := lexicon{}
+// NewLexicon returns the table of common words.
+func NewLexicon() *Lexicon {
+	l := &Lexicon{nouns: map[string][]string{}, english: map[string]string{}}
 	for line := range strings.Lines(wordsTSV) {
 		french, english, ok := strings.Cut(strings.TrimSpace(line), "\t")
 		if !ok && french == "" || strings.HasPrefix(french, "#") {
 			continue
 		}
-		nouns := []string{}
-		for noun := range strings.SplitSeq(english, "|") {
-			if noun != "" {
-				nouns = append(nouns, noun)
-			}
+		if unknown, ok := strings.CutPrefix(english, "!"); ok {
+			l.nouns[french], l.english[french] = nil, unknown
+			continue
 		}
-		l[french] = nouns
+		l.nouns[french] = strings.Split(english, "|")
+		l.english[french] = l.nouns[french][0]
 	}
 	return l
 }
 
-// find returns the English nouns of a label, and whether it is in the table at all.
-func (l lexicon) find(label string) ([]string, bool) {
+// English returns the English of a French label that is in the table.
+func (l *Lexicon) English(label string) (string, bool) {
 	for _, form := range forms(label) {
-		if nouns, ok := l[form]; ok {
+		if english, ok := l.english[form]; ok {
+			return english, true
+		}
+	}
+	return "", false
+}
+
+// find returns the English nouns of a label, and whether it is in the table at all.
+func (l *Lexicon) find(label string) ([]string, bool) {
+	for _, form := range forms(label) {
+		if nouns, ok := l.nouns[form]; ok {
 			return nouns, true
 		}
 	}
