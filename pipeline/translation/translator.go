@@ -1,6 +1,7 @@
 package translation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,9 +31,9 @@ type Rule struct{ From, To, Engine string }
 
 // Identifier tells the language of texts.
 type Identifier interface {
-	// Identify returns the most likely language of text among those, favouring the ones that stand first when it is
-	// in doubt; "" when it cannot be told at all.
-	Identify(text string, among []string) string
+	// Identify returns the most likely language of text among those; what comes first wins where it is in doubt. It
+	// returns "" when the language cannot be told.
+	Identify(ctx context.Context, text string, among []string) (string, error)
 }
 
 // Config puts a Translator together.
@@ -144,7 +145,7 @@ func (t *Translator) Translate(ctx context.Context, q Request) (Answer, error) {
 	}
 	routes, failed := t.routes(ctx)
 	if from == Auto {
-		if from, err = t.identify(q.Text, to, routes, failed); err != nil {
+		if from, err = t.identify(ctx, q.Text, to, routes, failed); err != nil {
 			return Answer{}, err
 		}
 		if from == to {
@@ -181,18 +182,14 @@ func code639(param, code string) (string, error) {
 	return base.String(), nil
 }
 
-// identify finds out the language of a text among those that can be translated.
-func (t *Translator) identify(text, to string, routes []route, failed error) (string, error) {
-	if len(routes) == 0 {
-		_, err := find(routes, failed, Auto, to)
-		return "", err
-	}
+// identify finds out the language of a text among those that can be translated. Where it is in doubt, it is one that can
+// be translated into the wanted language, rather than that language itself.
+func (t *Translator) identify(ctx context.Context, text, to string, routes []route, failed error) (string, error) {
 	var likely, others []string
 	for _, r := range routes {
-		switch {
-		case r.To == to:
+		if r.To == to {
 			likely = append(likely, r.From)
-		case r.From != to && !slices.Contains(others, r.From):
+		} else if r.From != to && !slices.Contains(others, r.From) {
 			others = append(others, r.From)
 		}
 	}
@@ -200,12 +197,22 @@ func (t *Translator) identify(text, to string, routes []route, failed error) (st
 		_, err := find(routes, failed, Auto, to)
 		return "", err
 	}
+	slices.SortStableFunc(likely, func(a, b string) int { return cmp.Compare(common(a), common(b)) })
 	others = slices.DeleteFunc(others, func(l string) bool { return slices.Contains(likely, l) })
-	got := t.cfg.Identifier.Identify(text, append(append(likely, to), others...))
-	if got == "" {
-		return "", fault.Field("from_lang", "the language of this text cannot be told; say it in from_lang")
+	got, err := t.cfg.Identifier.Identify(ctx, text, slices.Concat(likely, []string{to}, others))
+	if err == nil && got == "" {
+		err = fault.Field("from_lang", "the language of this text cannot be told; say it in from_lang")
 	}
-	return got, nil
+	return got, err
+}
+
+// common says how likely a language is before the text is looked at: 0 for the most likely.
+func common(code string) int {
+	list := []string{"fr", "en", "es", "de", "it", "pt", "nl", "ca"}
+	if at := slices.Index(list, code); at >= 0 {
+		return at
+	}
+	return len(list)
 }
 
 // find returns the route of a pair, or why there is none.

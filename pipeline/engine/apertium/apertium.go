@@ -103,7 +103,7 @@ func (e *Engine) hop(ctx context.Context, p *pool, sentence string) (string, err
 	answer, err := p.ask(ctx, stream)
 	switch {
 	case err == nil:
-		return polish(p.mode.to, sentence, decode(answer)), nil
+		return polish(p.mode.to, decode(answer)), nil
 	case ctx.Err() != nil:
 		return "", err
 	case errors.Is(err, errClosed):

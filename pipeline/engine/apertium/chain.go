@@ -2,6 +2,7 @@ package apertium
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ const (
 
 var (
 	errHung  = errors.New("no answer in time")
-	errMixed = errors.New("an answer that was not asked for")
+	errMixed = errors.New("an answer that is not whole")
 )
 
 // chain is the running programs of a mode, joined by pipes. It answers one question at a time.
@@ -118,7 +119,8 @@ func (c *chain) run(started chan<- error, theirs []*os.File, complaint *os.File)
 	_ = complaint.Close()
 }
 
-// ask has one piece of the stream translated. After an error the chain must be killed.
+// ask has one piece of the stream translated, which ends in lastGap as no answer does any more. After an error the chain
+// must be killed.
 func (c *chain) ask(ctx context.Context, text string, limit time.Duration) (string, error) {
 	until := func(at time.Time) { _, _ = c.in.SetDeadline(at), c.out.SetDeadline(at) }
 	until(time.Now().Add(limit))
@@ -157,10 +159,12 @@ func (c *chain) exchange(text string) (string, error) {
 			continue
 		case err != nil:
 			return "", err
-		case c.r.Buffered() > 0:
-			return "", errMixed
 		}
-		return string(answer[:len(answer)-1]), nil
+		text, ok := bytes.CutSuffix(answer[:len(answer)-1], []byte(lastGap))
+		if !ok || c.r.Buffered() > 0 {
+			return "", errMixed // when a program dies, those behind it end what they have with a NUL
+		}
+		return string(text), nil
 	}
 }
 

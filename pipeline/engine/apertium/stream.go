@@ -68,10 +68,7 @@ func encode(sentence string) (string, error) {
 
 // decode makes a sentence with marks out of a text of the stream. Tags that the rules forgot to remove are removed.
 func decode(stream string) string {
-	stream = strings.TrimRight(stream, "\n")
-	stream = strings.TrimSuffix(stream, lastGap)
-	stream = strings.TrimSuffix(stream, fullStop)
-	stream = dropTags(stream)
+	stream = dropTags(strings.TrimSuffix(stream, fullStop))
 	var b strings.Builder
 	for i := 0; i < len(stream); {
 		switch c := stream[i]; {
