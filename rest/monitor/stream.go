@@ -18,8 +18,11 @@ const (
 	lineCost  = 64      // and what a line takes besides its text
 )
 
-// errGone ends work whose client went away.
-var errGone = errors.New("the client is gone")
+// What ends a stream besides its container.
+var (
+	errGone   = errors.New("the client is gone")
+	errEnding = errors.New("the server is to end")
+)
 
 // Logs answers GET /v1/monitor/containers/:id/logs: the lines as JSON, or as server-sent events with follow.
 func (s *Service) Logs(w http.ResponseWriter, r *http.Request) error {
@@ -154,7 +157,7 @@ func (s *Service) stream(
 	go func() {
 		select {
 		case <-s.cfg.End:
-			cancel(fault.New(fault.Unavailable, "shutting_down", "the server is shutting down"))
+			cancel(errEnding)
 		case <-ended:
 		}
 	}()
@@ -166,13 +169,16 @@ func (s *Service) stream(
 		}
 		return nil
 	})
+	reason := "ended"
 	switch {
 	case errors.Is(err, errGone):
 		return nil
+	case errors.Is(err, errEnding):
+		reason = "shutdown"
 	case err != nil:
 		return out.Fail(r, err)
 	}
-	if out.Send(map[string]string{"type": "done", "finish_reason": "ended"}) == nil {
+	if out.Send(map[string]string{"type": "done", "finish_reason": reason}) == nil {
 		_ = out.Finish() // a client that went away needs no last line
 	}
 	return nil
