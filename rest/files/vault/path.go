@@ -23,8 +23,8 @@ const hidden = ".brenda-"
 type Path struct{ s string }
 
 // Parse checks a path that a client sent. "" is the root. A leading or trailing "/", an empty element, ".", "..", a
-// backslash, a control character, a character that turns the direction of writing, what is not UTF-8, and names or paths
-// that are too long are fault.Invalid.
+// backslash, a control character, a character that turns the direction of writing, what is not UTF-8 (or was not: U+FFFD),
+// and names or paths that are too long are fault.Invalid.
 func Parse(s string) (Path, error) {
 	if s == "" {
 		return Path{}, nil
@@ -75,7 +75,8 @@ func checkName(name string) error {
 // deceptive tells whether a character makes a name look like another one, or break a line of a log.
 func deceptive(r rune) bool {
 	switch {
-	case unicode.IsControl(r), r == '\u2028', r == '\u2029':
+	case unicode.IsControl(r), r == '\u2028', r == '\u2029',
+		r == utf8.RuneError: // what decoders of JSON make of what is not UTF-8
 		return true
 	}
 	return unicode.Is(unicode.Bidi_Control, r) && r != '\u200e' && r != '\u200f' // the two marks turn nothing

@@ -1,0 +1,339 @@
+package files_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"brenda/rest"
+	"brenda/rest/files"
+	"brenda/rest/files/vault"
+)
+
+// childRoot makes the test binary a server of this root, in a process of its own: one that can be killed and measured.
+const (
+	childRoot = "BRENDA_TEST_FILES_ROOT"
+	childMax  = "BRENDA_TEST_FILES_MAX" // bytes of an upload
+)
+
+func TestMain(m *testing.M) {
+	if root := os.Getenv(childRoot); root != "" {
+		if err := serveChild(root); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"),
+		goleak.IgnoreTopFunction("internal/poll.runtime_pollWait"))
+}
+
+func serveChild(root string) error {
+	most, _ := strconv.ParseInt(os.Getenv(childMax), 10, 64)
+	opt := vault.Options{Archive: vault.Limits{Bytes: 8 << 30, Ratio: 1 << 40, Entries: 100_000}}
+	v, err := vault.Open(root, opt, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println(ln.Addr())
+	return rest.NewServer(handler(files.New(v, files.Config{MaxUpload: most})), slog.New(slog.DiscardHandler)).Serve(ln)
+}
+
+type silent struct{}
+
+func (silent) Request(string, string, int, time.Duration) {}
+
+func handler(s *files.Service) http.Handler {
+	return rest.New(rest.Config{}, rest.Routes(rest.Features{Files: s}), silent{}, slog.New(slog.DiscardHandler))
+}
+
+// server is a server of files under test.
+type server struct {
+	url   string
+	root  string
+	vault *vault.Vault
+	http  *http.Client
+}
+
+// start serves an empty root.
+func start(t testing.TB, opt vault.Options, cfg files.Config) *server {
+	t.Helper()
+	return startAt(t, memoryDir(t), opt, cfg)
+}
+
+func startAt(t testing.TB, root string, opt vault.Options, cfg files.Config) *server {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	v, err := vault.Open(root, opt, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config = rest.NewServer(handler(files.New(v, cfg)), quiet)
+	srv.Start()
+	t.Cleanup(func() {
+		srv.CloseClientConnections()
+		srv.Close()
+		if err := v.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &server{url: srv.URL, root: root, vault: v, http: srv.Client()}
+}
+
+// child is a server in another process.
+type child struct {
+	server
+	cmd *exec.Cmd
+}
+
+func startChild(t testing.TB, root string, most int64) *child {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childRoot+"="+root, childMax+"="+strconv.FormatInt(most, 10))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c := &child{cmd: cmd}
+	t.Cleanup(c.kill)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal("the child did not start: ", err)
+	}
+	c.server = server{url: "http://" + strings.TrimSpace(line), root: root, http: &http.Client{Transport: &http.Transport{}}}
+	t.Cleanup(c.http.CloseIdleConnections)
+	return c
+}
+
+// kill ends the child with SIGKILL, once.
+func (c *child) kill() {
+	if c.cmd.ProcessState == nil {
+		_ = c.cmd.Process.Kill()
+		_ = c.cmd.Wait()
+	}
+}
+
+// memory returns a figure of /proc/PID/status, in bytes.
+func (c *child) memory(t testing.TB, name string) int64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var kb int64
+		if n, _ := fmt.Sscanf(line, name+": %d kB", &kb); n == 1 {
+			return kb << 10
+		}
+	}
+	t.Fatalf("no %s", name)
+	return 0
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	err    error // of the connection
+}
+
+// code returns the code of an answer that is an error, "" for others.
+func (a answer) code() string {
+	var e struct{ Error struct{ Code, Param string } }
+	_ = json.Unmarshal([]byte(a.body), &e)
+	return e.Error.Code
+}
+
+func (a answer) param() string {
+	var e struct{ Error struct{ Param string } }
+	_ = json.Unmarshal([]byte(a.body), &e)
+	return e.Error.Param
+}
+
+// send sends a request whose path is sent as it is. headers are names and values in turns.
+func (s *server) send(ctx context.Context, method, path string, body io.Reader, headers ...string) answer {
+	req, err := http.NewRequestWithContext(ctx, method, s.url+"/", body)
+	if err != nil {
+		return answer{err: err}
+	}
+	req.URL.Opaque = path
+	for i := 0; i+1 < len(headers); i += 2 {
+		if headers[i] == "Host" {
+			req.Host = headers[i+1]
+		}
+		req.Header.Add(headers[i], headers[i+1])
+	}
+	res, err := s.http.Do(req)
+	if err != nil {
+		return answer{err: err}
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	return answer{res.StatusCode, res.Header, string(b), err}
+}
+
+func (s *server) do(t testing.TB, method, path, body string, headers ...string) answer {
+	t.Helper()
+	var r io.Reader
+	if body != "" {
+		r = strings.NewReader(body)
+	}
+	a := s.send(t.Context(), method, path, r, headers...)
+	if a.err != nil && !errors.Is(a.err, io.ErrUnexpectedEOF) {
+		t.Logf("%s %s: %v", method, path, a.err)
+	}
+	return a
+}
+
+// object makes a JSON object of names and values in turns.
+func object(pairs ...any) string {
+	m := map[string]any{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		m[pairs[i].(string)] = pairs[i+1]
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// upload sends one file in a form.
+func (s *server) upload(ctx context.Context, folder, name, content string, overwrite bool) answer {
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	part, _ := w.CreateFormFile("files", name)
+	_, _ = io.WriteString(part, content)
+	_ = w.WriteField("path", folder)
+	if overwrite {
+		_ = w.WriteField("overwrite", "true")
+	}
+	_ = w.Close()
+	return s.send(ctx, http.MethodPost, "/v1/files/upload", &b, "Content-Type", w.FormDataContentType())
+}
+
+// write puts a file below the root behind the server's back.
+func (s *server) write(t testing.TB, name, content string) {
+	t.Helper()
+	full := filepath.Join(s.root, name)
+	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(full, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// litter returns what Brenda left below a root that should not be there: drafts anywhere, and uploads if there should be
+// none.
+func litter(t testing.TB, root string) []string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(root, path)
+		switch {
+		case rel == ".brenda-state", rel == ".brenda-state/drafts", rel == ".brenda-state/uploads":
+		case strings.HasSuffix(rel, ".json") && !exists(strings.TrimSuffix(path, ".json")):
+			// what is remembered for a while of an upload that is done
+		case strings.Contains(rel, ".brenda-"):
+			found = append(found, rel)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// noLitter fails when something was left.
+func noLitter(t testing.TB, root string) {
+	t.Helper()
+	if l := litter(t, root); len(l) > 0 {
+		t.Errorf("litter: %q", l)
+	}
+}
+
+func contextWithCancel(t testing.TB) (context.Context, context.CancelFunc) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	return ctx, cancel
+}
+
+// eventually waits until something is so. The test's own timeout ends it.
+func eventually(t testing.TB, so func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !so() {
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal("never")
+		}
+	}
+}
+
+// mkdirOnce is mkdir for a folder that is asked for often.
+func mkdirOnce(t testing.TB, parts ...string) string {
+	t.Helper()
+	dir := filepath.Join(parts...)
+	if _, err := os.Stat(dir); err != nil {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
+}
+
+// memoryDir returns a folder that lies in memory where the machine has such a place: a test of thousands of files, each
+// of them synced, would keep a disk busy for minutes.
+func memoryDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "brenda-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
