@@ -166,14 +166,17 @@ type scriptedEar struct{}
 
 // Recognize implements realtime.Ear.
 func (scriptedEar) Recognize(ctx context.Context, _ hearing.Utterance, _ hearing.Options) (pipeline.Transcript, error) {
-	return pipeline.Transcript{Text: "Le numéro composé n'est pas en service.", Language: "fr"}, pause(ctx, 300*time.Millisecond)
+	heard := pipeline.Transcript{Text: "Le numéro composé n'est pas en service.", Language: "fr"}
+	return heard, pause(ctx, 300*time.Millisecond)
 }
 
 // scriptedWriter always writes the same.
 type scriptedWriter struct{}
 
 // Generate implements pipeline.Generator.
-func (scriptedWriter) Generate(ctx context.Context, _ pipeline.Prompt, emit func(pipeline.Delta) error) (pipeline.Completion, error) {
+func (scriptedWriter) Generate(
+	ctx context.Context, _ pipeline.Prompt, emit func(pipeline.Delta) error,
+) (pipeline.Completion, error) {
 	const answer = "Bien sûr, je vérifie le numéro avec vous. Pouvez-vous me le dire encore une fois, lentement ?"
 	for word := range strings.SplitAfterSeq(answer, " ") {
 		if err := errors.Join(pause(ctx, 30*time.Millisecond), emit(pipeline.Delta{Text: word})); err != nil {

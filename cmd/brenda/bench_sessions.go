@@ -26,11 +26,11 @@ import (
 
 // benchSessionsCmd finds out how many conversations one machine carries.
 type benchSessionsCmd struct {
-	Speech   string        `placeholder:"DIR" help:"Recorded speech made by deploy/test-speech.sh; default: speech beside the models."`
+	Speech   string        `placeholder:"DIR" help:"Recorded speech of deploy/test-speech.sh; default: speech beside the models."`
 	Sessions []int         `default:"25,50,100,150,200" help:"How many conversations at the same time, one after the other."`
 	Hold     time.Duration `default:"20s" help:"How long each of these is held."`
 	Binary   bool          `help:"As kiosks do: sound in binary frames. Default: base64 in JSON."`
-	Profile  string        `placeholder:"FILE" help:"Write a processor profile of the server at the last number of conversations."`
+	Profile  string        `placeholder:"FILE" help:"Write a processor profile of the server at the last number."`
 	JSON     bool          `help:"As JSON."`
 }
 
@@ -83,7 +83,7 @@ func (b *benchSessionsCmd) Run(ctx context.Context, env *environment) error {
 		if err != nil {
 			return errors.Join(err, b.print(env, levels))
 		}
-		level.Each = float64(int64(level.RSS)-int64(empty.RSS)) / 1024 / float64(max(level.Sessions, 1)) //nolint:gosec // memory fits
+		level.Each = (float64(level.RSS) - float64(empty.RSS)) / 1024 / float64(max(level.Sessions, 1))
 		levels = append(levels, level)
 		env.log.Info("measured", "sessions", level.Sessions, "late", level.Late, "cpu_percent", level.CPU)
 	}
@@ -91,7 +91,9 @@ func (b *benchSessionsCmd) Run(ctx context.Context, env *environment) error {
 }
 
 // level measures with n conversations.
-func (b *benchSessionsCmd) level(ctx context.Context, c *crowd, server *carrier, n int, profile string) (sessionsLevel, error) {
+func (b *benchSessionsCmd) level(
+	ctx context.Context, c *crowd, server *carrier, n int, profile string,
+) (sessionsLevel, error) {
 	refused := c.grow(ctx, n)
 	const settle = 3 * time.Second // connecting is not what is measured
 	if err := pause(ctx, settle); err != nil {
@@ -132,14 +134,15 @@ func (b *benchSessionsCmd) print(env *environment, levels []sessionsLevel) error
 	if b.Binary {
 		form = "binary"
 	}
-	fmt.Fprintf(env.out, "Conversations with the real VAD and scripted engines, 20 ms frames in real time, %s, %d processors.\n", form, runtime.NumCPU())
-	fmt.Fprintf(env.out, "Late is sound that was judged more than 20 ms after it had arrived. Behind is how late the clients of this\n"+
-		"measurement themselves were, which share the machine with the server.\n\n")
+	fmt.Fprintf(env.out, "Conversations with the real VAD and scripted engines, 20 ms frames in real time, %s, %d processors.\n"+
+		"Late is sound that was judged more than 20 ms after it had arrived. Behind is how late the clients of this\n"+
+		"measurement themselves were, which share the machine with the server.\n\n", form, runtime.NumCPU())
 	w := tabwriter.NewWriter(env.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "sessions\trefused\tlate\tp50 ≤\tp99 ≤\tscheduler p99\tbehind\tCPU\tCPU ms/s each\tRSS MB\tKB each\tanswers\t")
 	for _, l := range levels {
-		fmt.Fprintf(w, "%d\t%d\t%.2f %%\t%.1f ms\t%.1f ms\t%.1f ms\t%.0f ms\t%.0f %%\t%.2f\t%d\t%.0f\t%d\t\n", l.Sessions, l.Refused,
-			100*float64(l.Late)/float64(max(l.Pieces, 1)), l.P50, l.P99, l.Scheduler, l.Behind, l.CPU, l.PerSecond, l.RSS>>20, l.Each, l.Answers)
+		late := 100 * float64(l.Late) / float64(max(l.Pieces, 1))
+		fmt.Fprintf(w, "%d\t%d\t%.2f %%\t%.1f ms\t%.1f ms\t%.1f ms\t%.0f ms\t%.0f %%\t%.2f\t%d\t%.0f\t%d\t\n",
+			l.Sessions, l.Refused, late, l.P50, l.P99, l.Scheduler, l.Behind, l.CPU, l.PerSecond, l.RSS>>20, l.Each, l.Answers)
 	}
 	if err := w.Flush(); err != nil {
 		return err

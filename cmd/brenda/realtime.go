@@ -13,8 +13,8 @@ import (
 )
 
 type realtimeConfig struct {
-	Sessions  int `default:"64" help:"WebSocket conversations at the same time; beyond it, and before sound is heard late, the answer is 503."`
-	PerClient int `default:"32" help:"The same of one address; 0: as many as there are, which is right behind a reverse proxy."`
+	Sessions  int `default:"64" help:"WebSocket conversations at the same time; beyond it, or on a busy machine, 503."`
+	PerClient int `default:"32" help:"The same from one address; 0: all, as behind a reverse proxy."`
 }
 
 func (c *realtimeConfig) check() error {
