@@ -72,12 +72,15 @@ func (e *Engine) Paint(
 	var out answer
 	post, cancel := context.WithCancel(ctx)
 	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- e.peer.Post(post, path, body, &out) }()
-	ended, err := e.watch(ctx, p, emit, done)
+	a := asked{done: make(chan struct{})}
+	go func() {
+		defer close(a.done)
+		a.err = e.peer.Post(post, path, body, &out)
+	}()
+	ended, err := e.watch(ctx, p, emit, &a)
 	if !ended {
 		cancel()
-		_ = <-done // of the request that was given up
+		<-a.done
 	}
 	if ctx.Err() != nil || !ended {
 		_ = e.peer.Tell(ctx, "/sdapi/v1/interrupt") // a server that cannot do it works on for nobody
@@ -91,9 +94,15 @@ func (e *Engine) Paint(
 	return imagepeer.Picture(out.Images[0])
 }
 
+// asked is a request under way.
+type asked struct {
+	done chan struct{}
+	err  error // valid after done
+}
+
 // watch tells of the progress until the answer is there. ended is false when something else came first.
 func (e *Engine) watch(
-	ctx context.Context, p pipeline.Painting, emit func(pipeline.PaintStep) error, done <-chan error,
+	ctx context.Context, p pipeline.Painting, emit func(pipeline.PaintStep) error, a *asked,
 ) (ended bool, err error) {
 	ticks := time.NewTicker(pollEvery)
 	defer ticks.Stop()
@@ -103,12 +112,12 @@ func (e *Engine) watch(
 	}
 	for {
 		select {
-		case err := <-done:
-			if err == nil {
-				w.last.Step = w.last.Steps
-				err = emit(w.last)
+		case <-a.done:
+			if a.err != nil {
+				return true, a.err
 			}
-			return true, err
+			w.last.Step = w.last.Steps
+			return true, emit(w.last)
 		case <-ctx.Done():
 			return false, context.Cause(ctx)
 		case <-w.tick:

@@ -35,15 +35,15 @@ import (
 // These tests ask a real sd-server, with random weights, which deploy/test-sdserver.sh has built. It speaks all three
 // interfaces, so that all three adapters are tried on it.
 
-// real is the server, started once.
-type real struct {
+// lazy is the real server, started when it is first needed.
+type lazy struct {
 	once   sync.Once
 	engine *sdserver.Engine
 	host   *proc.Process
 	err    error
 }
 
-var shared real
+var shared lazy
 
 func TestMain(m *testing.M) {
 	code := m.Run()
