@@ -88,11 +88,19 @@ type loudEar struct {
 
 	mu    sync.Mutex
 	asked int
+	how   hearing.Options // of the last one
 }
 
-func (e *loudEar) Recognize(ctx context.Context, u hearing.Utterance, _ hearing.Options) (pipeline.Transcript, error) {
+func (e *loudEar) last() hearing.Options {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.how
+}
+
+func (e *loudEar) Recognize(ctx context.Context, u hearing.Utterance, o hearing.Options) (pipeline.Transcript, error) {
 	e.mu.Lock()
 	e.asked++
+	e.how = o
 	e.mu.Unlock()
 	select {
 	case <-time.After(e.takes):

@@ -82,6 +82,7 @@ func (c *call) update(ev *protocol.SessionUpdate) error {
 	if err := c.names.Resolve(&next); err != nil {
 		return err
 	}
+	next.Output.Speed = max(next.Output.Speed, slowest) // what is in effect is what the client is told
 	wasManual := c.manual()
 	c.cfg = next
 	c.format.Store(&next.Input.Format)

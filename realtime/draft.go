@@ -71,8 +71,13 @@ func (c *call) semantic() bool {
 func (c *call) hearingOptions() hearing.Options {
 	o := hearing.Options{Language: c.srv.cfg.Language, Quick: true}
 	if t := c.cfg.Input.Transcription; t != nil {
-		if t.Language != "" {
+		switch {
+		case t.Language != "":
 			o.Language = t.Language
+		case len(t.Languages) == 1:
+			o.Language = t.Languages[0]
+		case len(t.Languages) > 1:
+			o.Language = "auto"
 		}
 		if t.Model != c.names.Transcriber {
 			o.Model = t.Model

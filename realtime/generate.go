@@ -27,6 +27,9 @@ func (c *call) respond(ctx context.Context, cfg protocol.ResponseConfig, p plan)
 		Voice: cfg.Output.Voice, Language: c.srv.cfg.Language, Speed: max(cfg.Output.Speed, slowest),
 		Mute: cfg.Modality == protocol.TextOut,
 	}
+	if cfg.Cut.Off {
+		t.Shorten = nil
+	}
 	if !t.Mute {
 		r.play = newPlayback(cfg.Output.Format)
 	}

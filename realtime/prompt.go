@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -77,7 +78,7 @@ func (c *call) compose(
 		if err != nil {
 			return p, err
 		}
-		p.Messages = fit(head, ms, budget)
+		p.Messages = crop(head, ms, budget, cfg.Cut)
 		return p, nil
 	}
 }
@@ -148,6 +149,24 @@ func known(ctx context.Context, entries []entry) ([]pipeline.Message, error) {
 		ms = append(ms, pipeline.Message{Role: protocol.User, Content: nudge})
 	}
 	return ms, nil
+}
+
+// crop is fit by the session's own rule.
+func crop(system string, ms []pipeline.Message, budget int, rule protocol.Cut) []pipeline.Message {
+	if rule.Off {
+		return fit(system, ms, math.MaxInt)
+	}
+	head, whole := tokens(system), 0
+	for _, m := range ms {
+		whole += messageTokens(m)
+	}
+	if rule.Limit > 0 {
+		budget = min(budget, head+rule.Limit)
+	}
+	if head+whole > budget {
+		budget = head + int(float64(budget-head)*rule.Retain)
+	}
+	return fit(system, ms, budget)
 }
 
 // fit returns the system prompt and as many of the newest messages as fit into budget tokens, beginning with the person's.

@@ -59,6 +59,7 @@ type ResponseConfig struct {
 	ParallelCalls   bool // more than one call is allowed
 	MaxOutputTokens Limit
 	Temperature     float64
+	Cut             Cut
 	OutOfBand       bool // "conversation":"none": neither its input nor its output joins the conversation
 	Metadata        Metadata
 	Input           []Item // what to answer instead of the conversation; only when HasInput
@@ -71,6 +72,7 @@ func (s Session) Response(p ResponsePatch) (ResponseConfig, error) {
 	c := ResponseConfig{
 		Modality: s.Modality, Instructions: s.Instructions, Output: s.Output,
 		Tools: s.Tools, ToolChoice: s.ToolChoice, ParallelCalls: true, MaxOutputTokens: s.MaxOutputTokens,
+		Cut:         s.Cut(),
 		Temperature: s.Temperature, Metadata: p.Metadata,
 		Input: p.Input.Value, HasInput: p.Input.Set && !p.Input.Null, OutOfBand: p.Conversation.Value == "none",
 	}
