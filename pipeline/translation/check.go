@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-var (
-	digits = regexp.MustCompile(`\d+`) //nolint:gochecknoglobals // constant
-	signs  = `[]{}<>^$/\@#*|~=_&%+€£`  //nolint:gochecknoglobals // constant
-)
+var digits = regexp.MustCompile(`\d+`)
+
+// signs are the characters of which a translation must have as many as its original.
+const signs = `[]{}<>^$/\@#*|~=_&%+€£`
 
 // faithful tells whether a translation has all marks, numbers and signs of its original, no more and no less.
 func faithful(original, got string) bool {

@@ -48,19 +48,22 @@ type span struct {
 
 // The patterns of what is not language, the first that matches wins.
 const (
-	code        = "``[^`]+``|`[^`]+`"
-	tag         = `</?[A-Za-z][^<>]*>|<!--[^>]*-->|&(?:[A-Za-z]{2,8}|#\d{1,6}|#x[0-9A-Fa-f]{1,6});`
-	address     = `(?i:https?|ftp|file|wss?)://[^\s<>"«»\x{E000}-\x{F8FF}]+|(?i:mailto:)?[\pL\d._%+-]+@[\pL\d-]+(?:\.[\pL\d-]+)+|www\.[\pL\d./?=&%#_-]+`
-	placeholder = `\{\{[^{}]{0,80}\}\}|\$\{[^{}]{0,80}\}|#\{[^{}]{0,80}\}|\{[^{}]{0,80}\}|%\([A-Za-z_]\w*\)[a-z]|%(?:\d+\$)?[-+0#]*\d*(?:\.\d+)?[sdifxXegucvqTt@]\b|%@|%%|\$[A-Za-z_]\w*|\[\[[^\[\]]{0,80}\]\]`
+	code    = "``[^`]+``|`[^`]+`"
+	tag     = `</?[A-Za-z][^<>]*>|<!--[^>]*-->|&(?:[A-Za-z]{2,8}|#\d{1,6}|#x[0-9A-Fa-f]{1,6});`
+	address = `(?i:https?|ftp|file|wss?)://[^\s<>"«»\x{E000}-\x{F8FF}]+|www\.[\pL\d./?=&%#_-]+|` +
+		`(?i:mailto:)?[\pL\d._%+-]+@[\pL\d-]+(?:\.[\pL\d-]+)+`
+	placeholder = `\{\{[^{}]{0,80}\}\}|[$#]?\{[^{}]{0,80}\}|\[\[[^\[\]]{0,80}\]\]|\$[A-Za-z_]\w*|` +
+		`%\([A-Za-z_]\w*\)[a-z]|%(?:\d+\$)?[-+0#]*\d*(?:\.\d+)?[sdifxXegucvqTt]\b|%@|%%`
 	handle      = `[@#][\pL_][\pL\d_]*|--[a-z][\w-]*`
 	path        = `(?:[A-Za-z]:\\|~/|\.{1,2}/|/)[\w.-]+(?:[/\\][\w.-]+)*`
 	file        = `[\w-]+(?:\.[\w-]+)*\.[a-z]{2,4}\b`
 	snake       = `[A-Za-z\d]+(?:_[A-Za-z\d]+)+|[A-Za-z]+\d[A-Za-z\d]*`
 	number      = `\d+(?:[.,:/\x{A0}\x{202F}'’-]\d+)+`
-	strangeSign = `[\x{E000}-\x{F8FF}\x{FFFD}\x{2190}-\x{2BFF}\x{1F000}-\x{1FAFF}\x{FE0F}\x{200B}-\x{200F}\x{2060}\x{FEFF}\x00-\x08\x0E-\x1F\x7F-\x9F]+`
+	strangeSign = `[\x{E000}-\x{F8FF}\x{FFFD}\x{2190}-\x{2BFF}\x{1F000}-\x{1FAFF}\x{FE0F}` +
+		`\x{200B}-\x{200F}\x{2060}\x{FEFF}\x00-\x08\x0E-\x1F\x7F-\x9F]+`
 )
 
-var patterns = regexp.MustCompile( //nolint:gochecknoglobals // constant
+var patterns = regexp.MustCompile(
 	`(` + tag + `|` + strangeSign + `)|(` + code + `|` + address + `|` + placeholder + `|` + handle + `|` + path + `|` +
 		file + `|` + snake + `|` + number + `)`)
 
@@ -172,7 +175,7 @@ func isWordBefore(text string, at int) bool {
 
 // strictSigns are kept, besides marks, in a text that is cut at its marks: digits, and what may mean something to an
 // engine.
-var strictSigns = regexp.MustCompile(`\d+|[\[\]{}<>^$/\\@#*|~=_&%+€£]+`) //nolint:gochecknoglobals // constant
+var strictSigns = regexp.MustCompile(`\d+|[\[\]{}<>^$/\\@#*|~=_&%+€£]+`)
 
 // shatter cuts a stretch with marks into texts, by turns what is translated (even) and what is not (odd).
 func (h *held) shatter() []string {

@@ -20,11 +20,11 @@ type piece struct {
 }
 
 var (
-	lineBreak = regexp.MustCompile("\r\n|[\n\r\v\f\u0085\u2028\u2029]") //nolint:gochecknoglobals // constant
-	fence     = regexp.MustCompile("^\\s*(```+|~~~+)")                  //nolint:gochecknoglobals // constant
+	lineBreak = regexp.MustCompile("\r\n|[\n\r\v\f\u0085\u2028\u2029]")
+	fence     = regexp.MustCompile("^\\s*(```+|~~~+)")
 	// cellGap is what stands between the columns of a table, and what a line begins with: list signs, quotes, heads.
-	cellGap = regexp.MustCompile(`\t+|[ \x{A0}]{2,}|\s*\|\s*`)                                       //nolint:gochecknoglobals // constant
-	lead    = regexp.MustCompile(`^\s*(?:(?:[-*+•‣◦–—>]|#{1,6}|\d{1,3}[.)]|[a-z]\)|\[[ xX]\])\s+)*`) //nolint:gochecknoglobals // constant
+	cellGap = regexp.MustCompile(`\t+|[ \x{A0}]{2,}|\s*\|\s*`)
+	lead    = regexp.MustCompile(`^\s*(?:(?:[-*+•‣◦–—>]|#{1,6}|\d{1,3}[.)]|[a-z]\)|\[[ xX]\])\s+)*`)
 )
 
 // segment cuts a text into pieces. size is how many characters a piece may have that joins several sentences; 0 keeps
@@ -173,12 +173,13 @@ func abbreviated(text string) bool {
 	if !ok {
 		return false
 	}
-	word := text[strings.LastIndexFunc(text, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("('’«\"", r) })+1:]
+	before := func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("('’«\"", r) }
+	word := text[strings.LastIndexFunc(text, before)+1:]
 	_, n := utf8.DecodeRuneInString(word)
 	if n > 0 && n == len(word) && unicode.IsUpper([]rune(word)[0]) {
 		return true
 	}
-	return slices.Contains(abbreviations, strings.ToLower(strings.TrimLeft(word, "'’«\"")))
+	return slices.Contains(abbreviations, strings.ToLower(word))
 }
 
 // shorten cuts what is longer than maxSentence.

@@ -233,7 +233,8 @@ func find(routes []route, failed error, from, to string) (route, error) {
 	if !slices.ContainsFunc(routes, func(r route) bool { return r.From == from }) && from != Auto {
 		param = "from_lang"
 	}
-	return route{}, fault.Field(param, "%s to %s cannot be translated here; possible are: %s", from, to, strings.Join(pairs, ", "))
+	return route{}, fault.Field(param, "%s to %s cannot be translated here; possible are: %s",
+		from, to, strings.Join(pairs, ", "))
 }
 
 // run translates a text piece by piece.

@@ -17,7 +17,7 @@ import (
 const lexiconIdle = time.Minute
 
 // analysed is a word as an analyser returns it: ^surface/analysis/…$, with * before the analysis of an unknown one.
-var analysed = regexp.MustCompile(`\^((?:[^\\/^$]|\\.)+)/(\*?)`) //nolint:gochecknoglobals // constant
+var analysed = regexp.MustCompile(`\^((?:[^\\/^$]|\\.)+)/(\*?)`)
 
 // Known returns how much of a text (0…1, by letters) are words that the dictionary of a language has. has is false when
 // no dictionary of that language is installed.

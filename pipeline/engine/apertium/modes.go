@@ -30,7 +30,7 @@ type stage struct {
 }
 
 // plainName is the name of a mode that is one. Others are variants ("cat-eng_US", "eo-en-bytecode").
-var plainName = regexp.MustCompile(`^([a-z]{2,3})-([a-z]{2,3})$`) //nolint:gochecknoglobals // constant
+var plainName = regexp.MustCompile(`^([a-z]{2,3})-([a-z]{2,3})$`)
 
 // readModes returns the modes of a folder whose programs and data are all there. A folder that is missing has none.
 func readModes(dir string) ([]mode, error) {

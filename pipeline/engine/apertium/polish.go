@@ -7,13 +7,13 @@ import (
 )
 
 var (
-	spaces     = regexp.MustCompile(` {2,}`)                                       //nolint:gochecknoglobals // constant
-	looseSign  = regexp.MustCompile(`[ \x{A0}\x{202F}]+([?!;:]+)(\s|$)`)           //nolint:gochecknoglobals // constant
-	looseStop  = regexp.MustCompile(`[ \x{A0}]+([.,]+)(\s|$)`)                     //nolint:gochecknoglobals // constant
-	siIl       = regexp.MustCompile(`\b([Ss])i (ils?)\b`)                          //nolint:gochecknoglobals // constant
-	tightSign  = regexp.MustCompile(`([\pL\d»”)\x{E000}-\x{EFFF}])([?!;]+)(\s|$)`) //nolint:gochecknoglobals // constant
-	enArticle  = regexp.MustCompile(`(?i)(^|[^\pL'’-])(en) (les?) ([\pL]+)`)       //nolint:gochecknoglobals // constant
-	openedSign = strings.NewReplacer("¿", "", "¡", "")                             //nolint:gochecknoglobals // constant
+	spaces     = regexp.MustCompile(` {2,}`)
+	looseSign  = regexp.MustCompile(`[ \x{A0}\x{202F}]+([?!;:]+)(\s|$)`)
+	looseStop  = regexp.MustCompile(`[ \x{A0}]+([.,]+)(\s|$)`)
+	siIl       = regexp.MustCompile(`\b([Ss])i (ils?)\b`)
+	tightSign  = regexp.MustCompile(`([\pL\d»”)\x{E000}-\x{EFFF}])([?!;]+)(\s|$)`)
+	enArticle  = regexp.MustCompile(`(?i)(^|[^\pL'’-])(en) (les?) ([\pL]+)`)
+	openedSign = strings.NewReplacer("¿", "", "¡", "") //nolint:gochecknoglobals // constant
 )
 
 // polish mends what the rules get plainly wrong: the space before ? and !, which French has and others have not;

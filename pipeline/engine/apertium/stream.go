@@ -27,8 +27,8 @@ const (
 )
 
 var (
-	strangeWord = regexp.MustCompile(`(?i)` + strange + `([` + letters + `]{2})`) //nolint:gochecknoglobals // constant
-	leakedTag   = regexp.MustCompile(`<[a-zA-Z0-9_:+-]{1,20}>`)                   //nolint:gochecknoglobals // constant
+	strangeWord = regexp.MustCompile(`(?i)` + strange + `([` + letters + `]{2})`)
+	leakedTag   = regexp.MustCompile(`<[a-zA-Z0-9_:+-]{1,20}>`)
 )
 
 // errMarks is returned for a sentence whose marks cannot be put into the stream.

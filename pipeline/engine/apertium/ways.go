@@ -1,6 +1,7 @@
 package apertium
 
 import (
+	"maps"
 	"slices"
 
 	"brenda/pipeline/translation"
@@ -46,9 +47,7 @@ func reach(next map[string][]string, from string) map[string][]string {
 				}
 			}
 		}
-		for to, pivots := range ahead {
-			found[to] = pivots
-		}
+		maps.Copy(found, ahead)
 		front = ahead
 	}
 	return found

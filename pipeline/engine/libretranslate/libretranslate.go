@@ -53,7 +53,7 @@ func New(cfg Config) *Engine {
 		cfg.Timeout = time.Minute
 	}
 	return &Engine{cfg: cfg, client: &http.Client{
-		Transport:     http.DefaultTransport.(*http.Transport).Clone(), //nolint:errcheck,forcetypeassert // it is one
+		Transport:     http.DefaultTransport.(*http.Transport).Clone(),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -183,7 +183,7 @@ func refused(status int, body []byte) error {
 }
 
 // A mark is shown as a word that neural translators copy: capitals around a number.
-var shown = regexp.MustCompile(`(?i)\bQWX(\d{1,4})Z\b`) //nolint:gochecknoglobals // constant
+var shown = regexp.MustCompile(`(?i)\bQWX(\d{1,4})Z\b`)
 
 // show makes marks readable for the server. There is nothing it would keep between two words.
 func show(piece string) (string, error) {

@@ -84,7 +84,7 @@ func instruction(w translation.Way) string {
 // gapOffset keeps the marks between words apart from those in the place of words.
 const gapOffset = 1000
 
-var shown = regexp.MustCompile(`⟦\s*(\d{1,4})\s*⟧`) //nolint:gochecknoglobals // constant
+var shown = regexp.MustCompile(`⟦\s*(\d{1,4})\s*⟧`)
 
 // show makes marks readable for a model.
 func show(piece string) string {
