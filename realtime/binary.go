@@ -120,7 +120,7 @@ func (b *binaryCoder) item(n byte) string {
 
 // binaryWire is the form for devices: sound in binary frames, everything else as JSON.
 type binaryWire struct {
-	socket
+	*socket
 	*binaryCoder
 
 	format func() protocol.Format // of the microphone
@@ -133,7 +133,7 @@ func newBinaryWire(conn *websocket.Conn, coder *binaryCoder, format func() proto
 
 func (w *binaryWire) Read(ctx context.Context) (protocol.ClientEvent, error) {
 	for {
-		kind, frame, err := w.conn.Read(ctx)
+		kind, frame, err := w.read(ctx)
 		switch {
 		case err != nil:
 			return nil, err

@@ -32,8 +32,6 @@ func (l *leg) end(why error) {
 
 // carry serves a connection until it is closed.
 func (c *call) carry(ctx context.Context, l *leg) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	var g errgroup.Group
 	g.Go(func() error { c.lost(l, c.read(ctx, l)); return nil })
 	g.Go(func() error { c.lost(l, l.pings(ctx)); return nil })
@@ -54,8 +52,8 @@ func (c *call) carry(ctx context.Context, l *leg) {
 	if errors.Is(l.why, errSlow) {
 		l.Close(l.why) // the writer is stuck
 	}
-	// The reader must be there for the goodbye; it ends with the connection. The end of ctx is for a client that says none.
-	bye := time.AfterFunc(2*writeTimeout, func() { cancel(l.why) })
+	// The reader must be there for the goodbye, and ends with the connection: at last with that of a client that says none.
+	bye := time.AfterFunc(2*writeTimeout, func() { l.Close(errSlow) })
 	defer bye.Stop()
 	_ = g.Wait()
 	if a, ok := l.wire.(interface{ account() (lost, late int) }); ok {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"golang.org/x/time/rate"
 
 	"brenda/pipeline"
 	"brenda/pipeline/fault"
@@ -156,9 +157,11 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, c *call) (wire, er
 
 // accept answers the handshake.
 func accept(w http.ResponseWriter, r *http.Request) (*websocket.Conn, error) {
+	pings := rate.NewLimiter(pingsPerSecond, 10*pingsPerSecond)
 	return websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{binaryProtocol, "realtime"},
 		InsecureSkipVerify: true, // package rest has looked at the Origin
+		OnPingReceived:     func(context.Context, []byte) bool { return pings.Allow() },
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"brenda/audio"
+	"brenda/audio/pcm"
 	"brenda/pipeline"
 	"brenda/pipeline/hearing"
 	"brenda/realtime/turntaking"
@@ -17,7 +18,7 @@ const (
 
 // sound is the latest sound of a microphone, in frames, with the judgement of each.
 type sound struct {
-	pcm   []float32 // at pipeline.InputRate
+	pcm   []int16   // at pipeline.InputRate
 	probs []float32 // one for each frame
 	first int       // how many frames were dropped: the number of the first one here
 }
@@ -25,7 +26,7 @@ type sound struct {
 func frameAt(d time.Duration) int { return int(d / turntaking.Frame) }
 
 func (s *sound) push(frame []float32, p float32) {
-	s.pcm, s.probs = append(s.pcm, frame...), append(s.probs, p)
+	s.pcm, s.probs = appendSamples(s.pcm, frame), append(s.probs, p)
 	if most := frameAt(maxSound); len(s.probs) > most+most/8 { // not at every frame: it copies
 		s.drop(s.end() - most)
 	}
@@ -43,8 +44,8 @@ func (s *sound) drop(before int) {
 	s.pcm = append(s.pcm[:0], s.pcm[n*pipeline.FrameSamples:]...)
 	s.probs = append(s.probs[:0], s.probs[n:]...)
 	s.first += n
-	if cap(s.pcm) > 4*len(s.pcm)+pipeline.InputRate { // a long turn is over: give the memory back
-		s.pcm = append([]float32(nil), s.pcm...)
+	if cap(s.pcm) > 2*len(s.pcm)+pipeline.InputRate { // a long turn is over: give the memory back
+		s.pcm = append(make([]int16, 0, len(s.pcm)+pipeline.InputRate), s.pcm...)
 	}
 }
 
@@ -71,9 +72,25 @@ type speech struct {
 func (s *sound) from(frame int) speech {
 	n := min(max(frame-s.first, 0), len(s.probs))
 	return speech{
-		pcm:   append([]float32(nil), s.pcm[n*pipeline.FrameSamples:]...),
+		pcm:   floats(s.pcm[n*pipeline.FrameSamples:]),
 		probs: append([]float32(nil), s.probs[n:]...),
 	}
+}
+
+// Sound that may be needed is kept in 16 bits: half the memory of each person who is listened to.
+func appendSamples(to []int16, frame []float32) []int16 {
+	for _, v := range frame {
+		to = append(to, pcm.ToInt16(v))
+	}
+	return to
+}
+
+func floats(samples []int16) []float32 {
+	out := make([]float32, len(samples))
+	for i, v := range samples {
+		out[i] = pcm.FromInt16(v)
+	}
+	return out
 }
 
 // seconds returns how long it is.

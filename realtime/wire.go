@@ -1,12 +1,14 @@
 package realtime
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
 	"unicode/utf8"
 
 	"github.com/coder/websocket"
+	"golang.org/x/time/rate"
 
 	"brenda/realtime/protocol"
 )
@@ -37,6 +39,9 @@ const (
 	writeTimeout = 10 * time.Second // of one frame; a client that takes longer is gone
 	pingEvery    = 20 * time.Second
 	pongTimeout  = 20 * time.Second
+
+	eventsPerSecond = 500 // in the long run; a microphone sends fifty
+	pingsPerSecond  = 10  // that are answered
 )
 
 // Why a connection ends, apart from its client's leaving.
@@ -46,29 +51,52 @@ var (
 )
 
 // socket is the WebSocket under a wire.
-type socket struct{ conn *websocket.Conn }
+type socket struct {
+	conn *websocket.Conn
+	pace *rate.Limiter
+	buf  []byte // of the frame that was read last
+}
 
-func newSocket(conn *websocket.Conn) socket {
+func newSocket(conn *websocket.Conn) *socket {
 	conn.SetReadLimit(maxFrame)
-	return socket{conn}
+	return &socket{conn: conn, pace: rate.NewLimiter(eventsPerSecond, 4*eventsPerSecond)}
+}
+
+// read returns the next frame; it is good until the one after that. A client that sends faster than any microphone is
+// read as slowly as one.
+func (s *socket) read(ctx context.Context) (websocket.MessageType, []byte, error) {
+	if err := s.pace.Wait(ctx); err != nil {
+		return 0, nil, err
+	}
+	kind, r, err := s.conn.Reader(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	if cap(s.buf) > 64<<10 {
+		s.buf = nil // what was big is seldom followed by more of that
+	}
+	b := bytes.NewBuffer(s.buf[:0])
+	_, err = b.ReadFrom(r)
+	s.buf = b.Bytes()
+	return kind, s.buf, err
 }
 
 // write has a deadline of its own: the end of a call, or of a turn, must not tear a frame apart.
-func (s socket) write(ctx context.Context, kind websocket.MessageType, frame []byte) error {
+func (s *socket) write(ctx context.Context, kind websocket.MessageType, frame []byte) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	return s.conn.Write(ctx, kind, frame)
 }
 
 // Ping implements wire.
-func (s socket) Ping(ctx context.Context) error {
+func (s *socket) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pongTimeout)
 	defer cancel()
 	return s.conn.Ping(ctx)
 }
 
 // Close implements wire.
-func (s socket) Close(why error) {
+func (s *socket) Close(why error) {
 	switch {
 	case errors.Is(why, errUTF8):
 		_ = s.conn.Close(websocket.StatusInvalidFramePayloadData, why.Error())
@@ -83,7 +111,7 @@ func (s socket) Close(why error) {
 
 // jsonWire is OpenAI's form: one JSON object in each text frame.
 type jsonWire struct {
-	socket
+	*socket
 
 	dialect protocol.Dialect
 	encoder protocol.Encoder
@@ -94,7 +122,7 @@ func newJSONWire(conn *websocket.Conn, d protocol.Dialect) *jsonWire {
 }
 
 func (w *jsonWire) Read(ctx context.Context) (protocol.ClientEvent, error) {
-	kind, frame, err := w.conn.Read(ctx)
+	kind, frame, err := w.read(ctx)
 	switch {
 	case err != nil:
 		return nil, err

@@ -136,6 +136,9 @@ func ClientEventTypes(d Dialect) []string {
 // Decode reads one text frame of a client. Its error is an [*Error], which already carries the client's
 // event_id.
 func Decode(d Dialect, frame []byte) (ClientEvent, error) {
+	if ev, ok := appendOf(frame); ok {
+		return ev, nil
+	}
 	var parts map[string]json.RawMessage
 	if json.Unmarshal(frame, &parts) != nil || parts == nil {
 		return nil, Invalid(CodeInvalidEvent, "", "The event is not a JSON object.")
