@@ -228,7 +228,7 @@ func (p mediaPlayer) Probe(ctx context.Context, in media.Input) (media.Probe, er
 	probe := media.Probe{
 		Title: tag("title", "icy-name"), Author: tag("artist", "album_artist", "composer"), Site: tag("album", "publisher"),
 		Description: tag("comment", "description"), Published: tag("date", "creation_time"), Duration: info.Duration,
-		Audio: info.HasAudio(), Video: info.HasVideo(),
+		Live: info.Live, Audio: info.HasAudio(), Video: info.HasVideo(),
 	}
 	container, others, _ := strings.Cut(info.Format, ",")
 	if ext := strings.TrimPrefix(path.Ext(strings.SplitN(in.URL, "?", 2)[0]), "."); strings.Contains(","+others+",", ","+ext+",") {

@@ -12,12 +12,17 @@ import (
 // waitDelay is how long the pipes of a killed child are waited for.
 const waitDelay = 2 * time.Second
 
-// Command prepares a child that sees the network through the lease. Its environment is env and the proxy's address,
-// nothing of the server's; no shell is involved. It runs in a process group of its own, which is killed as a whole when
-// ctx ends. It needs no care when the server is killed: it loses its proxy and its pipes.
+// Command prepares a child that sees the network through the lease: [Command] with the proxy's address in env.
 func (l *Lease) Command(ctx context.Context, env []string, path string, args ...string) *exec.Cmd {
+	return Command(ctx, append(slices.Clone(env), l.Env()...), path, args...)
+}
+
+// Command prepares a child. Its environment is env, nothing of the server's; no shell is involved. It runs in a process
+// group of its own, which is killed as a whole when ctx ends. It needs no care when the server is killed: it loses its
+// pipes, and its proxy if it has one.
+func Command(ctx context.Context, env []string, path string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = append(slices.Clone(env), l.Env()...)
+	cmd.Env = slices.Clone(env)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

@@ -63,7 +63,11 @@ type Answer struct {
 // Get asks for u, following at most MaxRedirects redirects. Of its body at most Config.Bytes are read: what is more is
 // fault.TooLarge. A silence longer than Config.FirstByte ends it with fault.Timeout, and so does Config.Total. No cookie and
 // no credential is sent.
-func (g *Guard) Get(ctx context.Context, u *url.URL) (*Answer, error) {
+func (g *Guard) Get(ctx context.Context, u *url.URL) (*Answer, error) { return g.Fetch(ctx, u, nil) }
+
+// Fetch is Get with headers that the server wants to see. Only those are sent that name no person and no session:
+// User-Agent, Referer, Origin, Range, Accept and Accept-Language.
+func (g *Guard) Fetch(ctx context.Context, u *url.URL, header map[string]string) (*Answer, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watch := &watch{ctx: ctx, cancel: cancel, limit: g.cfg.FirstByte, end: time.Now().Add(g.cfg.Total)}
 	watch.timer = time.AfterFunc(watch.limit, func() { cancel(errSilent()) })
@@ -75,6 +79,12 @@ func (g *Guard) Get(ctx context.Context, u *url.URL) (*Answer, error) {
 	req.Header.Set("User-Agent", g.cfg.Agent)
 	req.Header.Set("Accept", "text/html,application/xhtml+xml,audio/*,video/*,image/*,*/*;q=0.8")
 	req.Header.Set("Accept-Language", "fr,en;q=0.5")
+	for name, value := range header {
+		switch name = http.CanonicalHeaderKey(name); name {
+		case "User-Agent", "Referer", "Origin", "Range", "Accept", "Accept-Language":
+			req.Header.Set(name, value)
+		}
+	}
 	resp, err := g.client.direct.Do(req)
 	if err != nil {
 		err = Explain(ctx, err)

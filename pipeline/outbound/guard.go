@@ -105,6 +105,9 @@ func (g *Guard) Stats() Stats {
 	return Stats{Dialled: g.dialled.Load(), Refused: g.refused.Load(), Breached: g.breached.Load()}
 }
 
+// Limit returns how many bytes of one medium are read.
+func (g *Guard) Limit() int64 { return g.cfg.Bytes }
+
 // Close closes idle connections.
 func (g *Guard) Close() error {
 	g.client.close()

@@ -69,6 +69,7 @@ type Probe struct {
 	Title, Author, Site, Description, Published, Language string
 
 	Duration float64 // seconds; 0 for one without an end
+	Live     bool
 	Audio    bool
 	Video    bool
 	Formats  []Format

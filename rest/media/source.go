@@ -331,7 +331,8 @@ func (s *Service) examineMedium(ctx context.Context, src *source) error {
 	}
 	src.about.add(Found{
 		Title: probe.Title, Author: probe.Author, Site: probe.Site, Description: probe.Description,
-		Published: probe.Published, Language: probe.Language, Duration: probe.Duration, Formats: probe.Formats,
+		Published: probe.Published, Language: probe.Language, Duration: probe.Duration, Live: probe.Live,
+		Formats: probe.Formats,
 	})
 	switch {
 	case probe.Video:

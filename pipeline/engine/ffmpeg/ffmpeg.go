@@ -1,8 +1,9 @@
-// Package ffmpeg reads sound and video of any kind from the network with ffmpeg and ffprobe.
+// Package ffmpeg reads sound and video of any kind with ffmpeg and ffprobe.
 //
-// Each call is a child process of its own. It sees the network only through an [outbound.Lease], so that a playlist
-// that leads inside, a redirect or a name that changes its address reaches nothing forbidden; files, devices and other
-// protocols are shut off by ffmpeg's own white lists.
+// Each call is a child process of its own, which has no network at all: Brenda fetches the medium through an
+// [outbound.Guard] and writes it into the child's standard input. An ffmpeg that may open connections can be led anywhere by
+// what it reads (a key or a variant in an HLS playlist that is tcp://10.0.0.1 is opened past its own HTTP proxy), so its white
+// lists leave it the pipe and containers that name no other files; HLS is followed by Brenda herself.
 package ffmpeg
 
 import (
@@ -10,10 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os/exec"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -26,12 +24,11 @@ const Mend = "apt-get install ffmpeg"
 
 // Config says what to run.
 type Config struct {
-	FFmpeg, FFprobe string   // programs; default those in PATH
-	Env             []string // all that a child's environment has besides the proxy: PATH and the like
-	Agent           string   // User-Agent; default "Brenda"
-	TempDir         string   // for media that must be copied first; default the system's
-	ProbeTime       time.Duration
-	Log             *slog.Logger // default: none
+	FFmpeg, FFprobe string        // programs; default those in PATH
+	Env             []string      // all that a child's environment has: PATH and the like
+	TempDir         string        // for media that must be copied first; default the system's
+	ProbeTime       time.Duration // default 1 min
+	Log             *slog.Logger  // default: none
 }
 
 // Engine runs ffmpeg. It may be used from any number of goroutines.
@@ -53,9 +50,6 @@ func New(cfg Config, guard *outbound.Guard) (*Engine, error) {
 		}
 		*at = path
 	}
-	if cfg.Agent == "" {
-		cfg.Agent = "Brenda"
-	}
 	if cfg.ProbeTime <= 0 {
 		cfg.ProbeTime = time.Minute
 	}
@@ -68,62 +62,43 @@ func New(cfg Config, guard *outbound.Guard) (*Engine, error) {
 // Input is a medium to read.
 type Input struct {
 	URL    string            // http or https
-	Header map[string]string // what the server wants to see; only Referer, Origin, User-Agent and Accept… are sent
+	Header map[string]string // what the server wants to see; see outbound.Guard.Fetch
 }
 
-const (
-	protocols = "http,https,tcp,tls,httpproxy,crypto"
-	// What a medium may be. Not those that lead elsewhere by themselves (concat, sdp, rtsp), nor devices.
-	demuxers = "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,asf_o,au,avi,caf,dash,dts,eac3,flac,flv,hls,m4v,matroska,webm," +
-		"matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mpegvideo,ogg,rm,tta,w64,wav,webvtt,wv,wtv"
-)
+// What a medium may be: not what leads elsewhere by itself (hls, dash, concat, sdp, rtsp), nor devices.
+const demuxers = "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,asf_o,au,avi,caf,dts,eac3,flac,flv,m4v,matroska,webm," +
+	"matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mpegvideo,ogg,rm,tta,w64,wav,wv,wtv"
 
-// arguments are those by which both programs read in. The URL stands directly after -i and has its scheme in front, so
-// that it is never an option.
-func (e *Engine) arguments(in Input, lease *outbound.Lease) ([]string, error) {
-	u, err := outbound.Target(in.URL)
-	if err != nil {
-		return nil, err
+// reading are the arguments by which both programs read: from standard input, or from a copy on descriptor 3.
+func reading(copied bool) []string {
+	args := []string{"-v", "error", "-hide_banner", "-format_whitelist", demuxers}
+	if copied {
+		return append(args, "-protocol_whitelist", "file", "-i", "/dev/fd/3")
 	}
-	silence := strconv.FormatInt((outbound.DefaultFirstByte + 5*time.Second).Microseconds(), 10) // the proxy knows first
-	args := []string{
-		"-v", "error", "-hide_banner", "-protocol_whitelist", protocols, "-format_whitelist", demuxers,
-		"-http_proxy", lease.URL(), "-rw_timeout", silence, "-max_redirects", strconv.Itoa(outbound.MaxRedirects),
-	}
-	agent, headers := e.cfg.Agent, ""
-	for _, name := range slices.Sorted(maps.Keys(in.Header)) {
-		value := in.Header[name]
-		switch lower := strings.ToLower(name); {
-		case strings.ContainsFunc(name+value, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		case lower == "user-agent":
-			agent = value
-		case lower == "referer", lower == "origin", strings.HasPrefix(lower, "accept") && lower != "accept-encoding":
-			headers += name + ": " + value + "\r\n"
-		}
-	}
-	args = append(args, "-user_agent", agent)
-	if headers != "" {
-		args = append(args, "-headers", headers)
-	}
-	return append(args, "-i", u.String()), nil
+	return append(args, "-protocol_whitelist", "pipe", "-i", "pipe:0")
 }
 
-// explain returns the fault of a child that failed: what the proxy knows, or else that the medium is unreadable.
-func (e *Engine) explain(ctx context.Context, lease *outbound.Lease, err error, said string) error {
-	e.cfg.Log.DebugContext(ctx, "ffmpeg failed", "error", err, "said", said)
+// needsSeek tells whether ffmpeg failed because it wanted to go back in a medium, as in a video file whose index is at its
+// end. It counts that as success.
+func needsSeek(said string) bool {
+	return strings.Contains(said, "partial file") || strings.Contains(said, "moov atom not found") ||
+		strings.Contains(said, "Stream ends prematurely")
+}
+
+// explain returns the fault of a child that failed, or whose medium could not be fetched whole: fetched says why.
+func (e *Engine) explain(ctx context.Context, fetched, err error, said string) error {
+	e.cfg.Log.DebugContext(ctx, "ffmpeg failed", "error", err, "fetched", fetched, "said", said)
 	switch {
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return context.Cause(ctx)
-	case lease.Err() != nil:
-		return lease.Err()
+	case fetched != nil:
+		return fetched
 	case ctx.Err() != nil:
-		return fault.Wrap(err, fault.Timeout, "upstream_timeout", "the server behind the URL is too slow")
-	case strings.Contains(said, "Server returned"), strings.Contains(said, "HTTP error"):
-		return fault.Wrap(err, fault.Upstream, "upstream_failed", "the server behind the URL refuses the medium")
+		return fault.Wrap(ctx.Err(), fault.Timeout, "upstream_timeout", "the server behind the URL is too slow")
 	}
 	if err == nil {
 		err = errors.New("no sound came out")
 	}
-	err = fmt.Errorf("%w: %s", err, said)
-	return fault.Wrap(err, fault.Unsupported, "unsupported_media", "what is behind the URL is no sound or video that can be read")
+	return fault.Wrap(fmt.Errorf("%w: %s", err, said), fault.Unsupported, "unsupported_media",
+		"what is behind the URL is no sound or video that can be read")
 }

@@ -5,11 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"os/exec"
-	"strings"
 
 	"brenda/pipeline"
 	"brenda/pipeline/outbound"
@@ -17,64 +15,66 @@ import (
 
 // Sound is the sound of a medium while it is read: mono, pipeline.InputRate. Close ends the child.
 type Sound struct {
-	engine  *Engine
-	ctx     context.Context //nolint:containedctx // that of the child
-	cancel  context.CancelFunc
-	lease   *outbound.Lease
-	in      Input
-	cmd     *exec.Cmd
-	out     *os.File
-	said    *outbound.Tail
-	buf     []byte // read and not yet given away: part of a sample
-	heard   bool   // there was a first sample
-	local   bool   // the medium is read from a copy
+	engine *Engine
+	ctx    context.Context //nolint:containedctx // that of the child
+	cancel context.CancelFunc
+	in     Input
+	feed   *feed // nil when a copy is read
+	cmd    *exec.Cmd
+	out    *os.File
+	said   *outbound.Tail
+	buf    []byte // read and not yet given away: part of a sample
+
 	running bool
+	heard   bool  // there was a first sample
 	err     error // how the child ended
+	fetched error // why the medium could not be fetched whole
 }
 
 // Play starts to read a medium. Its sound comes as fast as it is read from Sound; nothing is read ahead but a few
 // seconds. ctx ends it, and so does Close, which must be called.
 func (e *Engine) Play(ctx context.Context, in Input) (*Sound, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	lease, err := e.guard.Lease(ctx)
+	m, err := e.open(ctx, in)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	s := &Sound{engine: e, ctx: ctx, cancel: cancel, lease: lease, in: in}
-	args, err := e.arguments(in, lease)
+	s := &Sound{engine: e, ctx: ctx, cancel: cancel, in: in}
+	r, w, err := os.Pipe()
 	if err == nil {
-		err = s.start(args, nil)
+		err = s.start(func(cmd *exec.Cmd) { cmd.Stdin = r }, false)
+		_ = r.Close() // the child has its own
+		if err == nil {
+			s.feed = m.start(ctx, w)
+			return s, nil
+		}
+		_ = w.Close() // nobody reads
 	}
-	if err != nil {
-		cancel()
-		return nil, errors.Join(err, lease.Close())
-	}
-	return s, nil
+	cancel()
+	m.close()
+	return nil, err
 }
 
-// start starts a child that reads what args say. Its descriptor 3 is file, if there is one.
-func (s *Sound) start(args []string, file *os.File) error {
-	args = append([]string{"-nostdin", "-threads", "1"}, args...)
+// start starts a child that reads from standard input, or from a copy.
+func (s *Sound) start(connect func(*exec.Cmd), copied bool) error {
+	args := append([]string{"-nostdin", "-threads", "1"}, reading(copied)...)
 	args = append(args, "-map", "0:a:0", "-vn", "-sn", "-dn", "-ac", "1", "-ar", fmt.Sprint(pipeline.InputRate),
 		"-f", "f32le", "-flush_packets", "1", "pipe:1")
 	r, w, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("ffmpeg: %w", err)
 	}
-	s.out, s.running = r, true
-	s.cmd = s.lease.Command(s.ctx, s.engine.cfg.Env, s.engine.cfg.FFmpeg, args...)
 	s.said = &outbound.Tail{}
+	s.cmd = outbound.Command(s.ctx, s.engine.cfg.Env, s.engine.cfg.FFmpeg, args...)
 	s.cmd.Stdout, s.cmd.Stderr = w, s.said
-	if file != nil {
-		s.cmd.ExtraFiles = []*os.File{file}
-	}
+	connect(s.cmd)
 	err = s.cmd.Start()
 	_ = w.Close() // the child has its own
 	if err != nil {
-		s.running = false
 		return errors.Join(fmt.Errorf("ffmpeg: %w", err), r.Close())
 	}
+	s.out, s.running = r, true
 	return nil
 }
 
@@ -116,71 +116,45 @@ func (s *Sound) Read(dst []float32) (int, error) {
 // end waits for the child and says how it ended. It returns nil when another one took over.
 func (s *Sound) end(err error) error {
 	s.wait()
-	switch {
-	case s.lease.Exceeded():
-		return outbound.TooLarge()
-	case s.ctx.Err() == nil && !s.heard && !s.local && needsSeek(s.said.String()):
-		return s.copy()
-	case s.err != nil, !s.heard && s.said.String() != "":
-		return s.engine.explain(s.ctx, s.lease, s.err, s.said.String())
-	case s.lease.Err() != nil:
-		return s.lease.Err()
+	switch said := s.said.String(); {
+	case s.ctx.Err() == nil && s.fetched == nil && !s.heard && s.feed != nil && needsSeek(said):
+		return s.again()
+	case s.err != nil, s.fetched != nil, !s.heard && said != "":
+		return s.engine.explain(s.ctx, s.fetched, s.err, said)
 	}
 	return err
 }
 
+// again reads a copy of the medium, in which the child can go back.
+func (s *Sound) again() error {
+	file, err := s.engine.copied(s.ctx, s.in)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := s.out.Close(); err != nil {
+		return fmt.Errorf("ffmpeg: %w", err)
+	}
+	s.feed = nil
+	return s.start(func(cmd *exec.Cmd) { cmd.ExtraFiles = []*os.File{file} }, true)
+}
+
 func (s *Sound) wait() {
-	if s.running {
-		s.err, s.running = s.cmd.Wait(), false
+	if !s.running {
+		return
+	}
+	s.err, s.running = s.cmd.Wait(), false
+	if s.feed != nil {
+		s.fetched = s.feed.stop()
 	}
 }
 
-// Close ends the child, waits for it, and ends its connections. It may be called twice, but not beside Read.
+// Close ends the child, waits for it, and ends what fetches the medium. It may be called twice, but not beside Read.
 func (s *Sound) Close() error {
 	s.cancel()
 	s.wait()
 	if err := s.out.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		return errors.Join(err, s.lease.Close())
-	}
-	return s.lease.Close()
-}
-
-// needsSeek tells whether ffmpeg failed because it wanted to go back in a medium: a video file whose index is at its end,
-// on a server that gives no parts of files. ffmpeg counts that as success.
-func needsSeek(said string) bool {
-	return strings.Contains(said, "partial file") || strings.Contains(said, "moov atom not found") ||
-		strings.Contains(said, "Stream ends prematurely")
-}
-
-// copy fetches the medium whole and starts a child that reads the copy. Of containers only those are let in that name no
-// other files.
-func (s *Sound) copy() error {
-	s.local = true
-	u, err := outbound.Target(s.in.URL)
-	if err != nil {
-		return err
-	}
-	ans, err := s.engine.guard.Get(s.ctx, u)
-	if err != nil {
-		return err
-	}
-	defer ans.Body.Close()
-	file, err := os.CreateTemp(s.engine.cfg.TempDir, "brenda-medium-*")
-	if err != nil {
-		return fmt.Errorf("copy of the medium: %w", err)
-	}
-	defer file.Close()
-	if err := os.Remove(file.Name()); err != nil { // it lives on while it is open: there is no litter
-		return fmt.Errorf("copy of the medium: %w", err)
-	}
-	if _, err := io.Copy(file, ans.Body); err != nil {
-		return fmt.Errorf("copy of the medium: %w", err)
-	}
-	if err := s.out.Close(); err != nil {
 		return fmt.Errorf("ffmpeg: %w", err)
 	}
-	return s.start([]string{
-		"-v", "error", "-hide_banner", "-protocol_whitelist", "file", "-format_whitelist", "mov,mp4,m4a,3gp,3g2,mj2",
-		"-i", "/dev/fd/3",
-	}, file)
+	return nil
 }

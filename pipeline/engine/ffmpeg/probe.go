@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 
@@ -18,6 +20,7 @@ type Info struct {
 	Format   string            // ffmpeg's names of the container, such as "mp3" or "mov,mp4,m4a,3gp,3g2,mj2"
 	Duration float64           // seconds; 0 when unknown, as of a live stream
 	BitRate  int64             // bits per second; 0 when unknown
+	Live     bool              // it goes on
 	Tags     map[string]string // lower-case names: title, artist, date, …
 	Streams  []Stream
 }
@@ -56,28 +59,75 @@ const maxProbe = 4 << 20 // bytes of ffprobe's answer
 func (e *Engine) Probe(ctx context.Context, in Input) (Info, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.ProbeTime)
 	defer cancel()
-	lease, err := e.guard.Lease(ctx)
+	m, err := e.open(ctx, in)
 	if err != nil {
 		return Info{}, err
 	}
-	defer lease.Close()
-	args, err := e.arguments(in, lease)
+	length, live := 0.0, false
+	if m.list != nil { // which changes while it is fed
+		length, live = m.list.duration(), !m.list.media.Closed
+	}
+	info, said, err := e.probe(ctx, m)
+	if err != nil && ctx.Err() == nil && needsSeek(said) && fault.KindOf(err) == fault.Unsupported {
+		info, err = e.probeCopy(ctx, in)
+	}
 	if err != nil {
 		return Info{}, err
 	}
-	args = append(args, "-show_entries",
+	if m.list != nil {
+		info.Format, info.Duration, info.BitRate, info.Live = "hls", length, 0, live
+	}
+	if size := m.answer.Size; info.Duration == 0 && m.list == nil && size > 0 && info.BitRate > 0 {
+		info.Duration = float64(size) * 8 / float64(info.BitRate)
+	}
+	return info, nil
+}
+
+// probe has ffprobe read the beginning of the medium, which it closes.
+func (e *Engine) probe(ctx context.Context, m *medium) (Info, string, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		m.close()
+		return Info{}, "", fmt.Errorf("ffprobe: %w", err)
+	}
+	defer r.Close()
+	feed := m.start(ctx, w)
+	out, said, err := e.ask(ctx, func(cmd *exec.Cmd) { cmd.Stdin = r }, false)
+	_ = r.Close() // so that the feed ends by itself
+	fetched := feed.stop()
+	if err != nil {
+		return Info{}, said, e.explain(ctx, fetched, err, said)
+	}
+	info, err := parse(out)
+	return info, said, err
+}
+
+// probeCopy is for media whose index is at their end.
+func (e *Engine) probeCopy(ctx context.Context, in Input) (Info, error) {
+	file, err := e.copied(ctx, in)
+	if err != nil {
+		return Info{}, err
+	}
+	defer file.Close()
+	out, said, err := e.ask(ctx, func(cmd *exec.Cmd) { cmd.ExtraFiles = []*os.File{file} }, true)
+	if err != nil {
+		return Info{}, e.explain(ctx, nil, err, said)
+	}
+	return parse(out)
+}
+
+// ask runs ffprobe.
+func (e *Engine) ask(ctx context.Context, connect func(*exec.Cmd), copied bool) ([]byte, string, error) {
+	args := append(reading(copied), "-show_entries",
 		"format=format_name,duration,bit_rate:format_tags"+
 			":stream=codec_type,codec_name,width,height,sample_rate,channels,bit_rate"+
 			":stream_tags=language:stream_disposition=attached_pic", "-of", "json")
-	said := &outbound.Tail{}
-	cmd := lease.Command(ctx, e.cfg.Env, e.cfg.FFprobe, args...)
-	cmd.Stderr = said
-	out := &capped{left: maxProbe}
-	cmd.Stdout = out
-	if err := cmd.Run(); err != nil {
-		return Info{}, e.explain(ctx, lease, err, said.String())
-	}
-	return decode(out.Bytes())
+	said, out := &outbound.Tail{}, &capped{left: maxProbe}
+	cmd := outbound.Command(ctx, e.cfg.Env, e.cfg.FFprobe, args...)
+	cmd.Stdout, cmd.Stderr = out, said
+	connect(cmd)
+	err := cmd.Run()
+	return out.Bytes(), said.String(), err
 }
 
 // capped keeps so many bytes; more is an error, which ends the child.
@@ -94,7 +144,7 @@ func (c *capped) Write(p []byte) (int, error) {
 	return c.Buffer.Write(p)
 }
 
-func decode(b []byte) (Info, error) {
+func parse(b []byte) (Info, error) {
 	var raw struct {
 		Streams []struct {
 			Kind        string            `json:"codec_type"`
