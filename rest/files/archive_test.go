@@ -168,6 +168,7 @@ func TestArchives(t *testing.T) {
 		{"F39 method", archive(t, entry{name: "a", body: "1", method: 12}), 400, "unsupported_archive"},
 		{"   UTF-8", archive(t, entry{name: "été/œuf", body: "1"}), 200, ""},
 		{"   CP437", archive(t, entry{name: "\x82t\x82", body: "1"}), 200, ""},
+		{"   large", archive(t, entry{name: "a", body: string(randomBytes(9 << 20))}), 200, ""},
 		{"   empty", archive(t), 200, ""},
 		{"   folders", archive(t, entry{name: "a/"}, entry{name: "a/b/"}, entry{name: "a/b/c", body: "1"}, entry{name: "a/"}), 200, ""},
 	} {

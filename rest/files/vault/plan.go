@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -61,7 +62,9 @@ func errBomb(format string, args ...any) error {
 // refuses the whole archive.
 func plan(f *os.File, size int64, l Limits) ([]packedEntry, error) {
 	tooMany := errBomb("an archive may have at most %d entries", l.Entries)
-	r, err := zip.NewReader(&directoryReader{f, int64(l.Entries)*directoryEntry + directoryMore, tooMany}, size)
+	src := &directoryReader{f, int64(l.Entries)*directoryEntry + directoryMore, tooMany}
+	r, err := zip.NewReader(src, size)
+	src.left = math.MaxInt64 // the entries themselves are read from it too
 	switch {
 	case errors.Is(err, tooMany):
 		return nil, tooMany
@@ -93,7 +96,7 @@ func plan(f *os.File, size int64, l Limits) ([]packedEntry, error) {
 	return out, overlap(out, size)
 }
 
-// directoryReader reads at most left bytes, for the time in which the directory is read. Entries are read from the file.
+// directoryReader reads at most left bytes of an archive.
 type directoryReader struct {
 	f    io.ReaderAt
 	left int64
