@@ -26,6 +26,9 @@ if [ "${1:-run}" = test ]; then
   need make make
   need g++ g++
   need curl curl
+  need wget wget
+  need aria2c aria2
+  need nginx nginx
   need dockerd docker.io
   need iptables iptables
   need busybox busybox-static
