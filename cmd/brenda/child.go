@@ -8,6 +8,7 @@ import (
 	"brenda/pipeline/engine/clip"
 	"brenda/pipeline/engine/imagenet"
 	"brenda/pipeline/engine/kokoro"
+	"brenda/pipeline/engine/rapidocr"
 	"brenda/pipeline/engine/smartturn"
 	"brenda/pipeline/engine/whispercpp"
 )
@@ -24,6 +25,8 @@ func runEngine(ctx context.Context, name string, args []string) int {
 		err = clip.ChildMain(ctx, args)
 	case "imagenet":
 		err = imagenet.ChildMain(ctx, args)
+	case "rapidocr":
+		err = rapidocr.ChildMain(ctx, args)
 	case "smartturn":
 		err = smartturn.ChildMain(ctx, args)
 	default:

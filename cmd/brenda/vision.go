@@ -13,6 +13,7 @@ import (
 
 	"brenda/pipeline/engine/clip"
 	"brenda/pipeline/engine/imagenet"
+	"brenda/pipeline/engine/rapidocr"
 	"brenda/pipeline/engine/tesseract"
 	"brenda/pipeline/schedule"
 	"brenda/pipeline/translation"
@@ -22,7 +23,7 @@ import (
 )
 
 type visionConfig struct {
-	OCR       string `default:"tesseract" enum:"tesseract" help:"The engine that reads text in pictures when a request names none."`
+	OCR       string `default:"tesseract" enum:"tesseract,rapidocr" help:"The engine that reads text in pictures when a request names none."`
 	Analyze   string `default:"auto" enum:"auto,clip,imagenet" help:"The engine that judges labels when a request names none; auto: clip where it is installed."`
 	CLIP      string `placeholder:"DIR" help:"Folder of another CLIP: onnx/vision_model_quantized.onnx, onnx/text_model_quantized.onnx and merges.txt."`
 	Lang      string `default:"fr" help:"Language of the text in pictures when a request names none: fr, fra+eng."`
@@ -46,6 +47,7 @@ func (c visionConfig) check() error {
 // The engines that look at pictures.
 const (
 	byTesseract = "tesseract"
+	byRapidOCR  = "rapidocr"
 	byImageNet  = "imagenet"
 	byCLIP      = "clip"
 )
@@ -75,11 +77,18 @@ func (in *instance) newVision(ctx context.Context) (*vision.Service, error) {
 		return nil, err
 	}
 	in.closers = append(in.closers, words.Close)
+	photos := rapidocr.New(ctx, rapidocr.Config{
+		ORTLib: lib, Det: entry(byRapidOCR, "PP-OCRv6_det_small.onnx"), Rec: entry(byRapidOCR, "PP-OCRv6_rec_small.onnx"),
+		Threads: c.Threads, Log: in.log,
+	})
+	in.closers = append(in.closers, photos.Close)
 	in.told = append(in.told, func(context.Context) []health.Component { return visionParts(c, m) })
 	return vision.New(vision.Config{
-		Readers: map[string]vision.Reader{byTesseract: tesseract.New(tesseract.Config{Program: c.Tesseract, Log: in.log})},
-		Reader:  c.OCR,
-		Judges:  map[string]vision.Judge{byImageNet: classes, byCLIP: words}, Judge: judgeOf(c, m),
+		Readers: map[string]vision.Reader{
+			byTesseract: tesseract.New(tesseract.Config{Program: c.Tesseract, Log: in.log}), byRapidOCR: photos,
+		},
+		Reader: c.OCR,
+		Judges: map[string]vision.Judge{byImageNet: classes, byCLIP: words}, Judge: judgeOf(c, m),
 		Language: c.Lang,
 		Queue: in.engines.machine.Queue(schedule.Config{
 			Name: "vision", Running: c.Parallel, Waiting: in.cfg.Limits.Queue, MaxWait: in.cfg.Limits.Wait,
@@ -133,14 +142,30 @@ func (l *labelTranslator) Translate(ctx context.Context, text, from, to string) 
 // visionParts tells of what looks at pictures, for /ready. Nothing of it is required.
 func visionParts(c visionConfig, m *weights.Manager) []health.Component {
 	ocr := health.Component{Name: "ocr", State: health.Ready}
-	if _, err := exec.LookPath(c.Tesseract); err != nil {
-		ocr.State, ocr.Detail = health.Missing, "tesseract is not installed; run: "+tesseract.Install
+	if mend := lacksForOCR(c, m); mend != "" {
+		ocr.State, ocr.Detail = health.Missing, "text in pictures cannot be read; run: "+mend
 	}
 	analyze := health.Component{Name: "analyze", State: health.Ready}
 	if mend := lacksForAnalyze(c, m); mend != "" {
 		analyze.State, analyze.Detail = health.Missing, "pictures cannot be told apart; run: "+mend
 	}
 	return []health.Component{ocr, analyze}
+}
+
+// lacksForOCR returns the command that brings what the usual reader of text needs; empty when all is there.
+func lacksForOCR(c visionConfig, m *weights.Manager) string {
+	if c.OCR == byTesseract {
+		if _, err := exec.LookPath(c.Tesseract); err != nil {
+			return tesseract.Install
+		}
+		return ""
+	}
+	for _, name := range []string{byRapidOCR, "onnxruntime"} {
+		if _, err := m.Path(name, ""); err != nil {
+			return pull + byRapidOCR + " onnxruntime"
+		}
+	}
+	return ""
 }
 
 // lacksForAnalyze returns the command that brings what telling pictures apart needs; empty when all is there.
@@ -168,11 +193,9 @@ func checkVision(cfg *config) []finding {
 	if err != nil {
 		return []finding{{Name: "analyze", State: warning, Says: err.Error()}}
 	}
-	ocr := finding{Name: "tesseract", State: fine}
-	if path, err := exec.LookPath(cfg.Vision.Tesseract); err == nil {
-		ocr.Says = path
-	} else {
-		ocr.State, ocr.Says, ocr.Mend = warning, "not installed; text in pictures cannot be read", tesseract.Install
+	ocr := finding{Name: "ocr", State: fine, Says: cfg.Vision.OCR + " is installed"}
+	if mend := lacksForOCR(cfg.Vision, m); mend != "" {
+		ocr.State, ocr.Says, ocr.Mend = warning, cfg.Vision.OCR+" is not installed; text in pictures cannot be read", mend
 	}
 	analyze := finding{Name: "analyze", State: fine, Says: "installed"}
 	if mend := lacksForAnalyze(cfg.Vision, m); mend != "" {

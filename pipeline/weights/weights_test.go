@@ -24,7 +24,7 @@ func TestCatalogue(t *testing.T) {
 		},
 		"test": {
 			"silero-vad", "smart-turn-v3.2", "whisper-base", "qwen2.5-coder-0.5b", "kokoro",
-			"imagenet", "onnxruntime", "whispercpp", "llama-server", "yt-dlp",
+			"imagenet", "rapidocr", "onnxruntime", "whispercpp", "llama-server", "yt-dlp",
 		},
 	} {
 		chosen, err := m.choose(nil, Options{Set: set})

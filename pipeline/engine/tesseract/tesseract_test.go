@@ -8,124 +8,24 @@ import (
 	"hash/crc32"
 	"image"
 	"image/color"
-	"image/draw"
-	"image/jpeg"
 	"image/png"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
-	"golang.org/x/image/font"
 	"golang.org/x/image/font/gofont/gobold"
 	"golang.org/x/image/font/gofont/gomono"
 	"golang.org/x/image/font/gofont/goregular"
-	"golang.org/x/image/font/opentype"
-	"golang.org/x/image/math/fixed"
 
 	"brenda/pipeline/fault"
 	"brenda/pipeline/picture"
+	"brenda/pipeline/picture/picturetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const pangram = `Le cœur déçu mais l'âme plutôt naïve, Louÿs rêva
-de crapaüter en canoë au delà des îles, près du
-mälström où brûlent les novæ.
-Facture n° 2024-118 : 1 234,56 € TTC — échéance le 15 août.
-Élève, çà et là : « Où est-il né ? » dit-elle, gênée.`
-
-const letter = `Madame, Monsieur,
-Nous avons bien reçu votre commande du 3 février et nous
-vous en remercions. Le délai de livraison est de huit jours
-ouvrés ; les frais de port s'élèvent à 12,90 €.
-Le bœuf, les œufs et le pâté seront gardés au frais : « à
-consommer sous 48 heures », précise l'étiquette.
-Où que vous soyez, notre équipe répond à vos questions de
-9 h à 18 h, sauf le dimanche. Près de 85 % des clients ont
-jugé l'accueil très agréable cet été.
-Veuillez agréer, Madame, Monsieur, nos salutations
-distinguées. Benoît Lefèvre, gérant à Saint-Étienne`
-
-// render draws lines of text as a page.
-func render(t testing.TB, ttf []byte, size float64, text string, ink, paper color.Color) *image.RGBA {
-	t.Helper()
-	f, err := opentype.Parse(ttf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	face, err := opentype.NewFace(f, &opentype.FaceOptions{Size: size, DPI: 72, Hinting: font.HintingFull})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer face.Close()
-	lines := strings.Split(text, "\n")
-	width := 0
-	for _, l := range lines {
-		width = max(width, font.MeasureString(face, l).Ceil())
-	}
-	margin, step := int(size*1.4), int(size*1.7)
-	img := image.NewRGBA(image.Rect(0, 0, width+2*margin, len(lines)*step+2*margin))
-	draw.Draw(img, img.Rect, image.NewUniform(paper), image.Point{}, draw.Src)
-	d := font.Drawer{Dst: img, Src: image.NewUniform(ink), Face: face}
-	for i, l := range lines {
-		d.Dot = fixed.P(margin, margin+int(size)+i*step)
-		d.DrawString(l)
-	}
-	return img
-}
-
-// spoil turns a page by some degrees, adds noise and stores it as a poor JPEG.
-func spoil(t testing.TB, img image.Image, degrees, noise float64, quality int) image.Image {
-	t.Helper()
-	s := sheet{gray: picture.Gray(img)}.rotate(-degrees)
-	dice := rand.New(rand.NewPCG(1, 2))
-	for i, v := range s.gray.Pix {
-		s.gray.Pix[i] = uint8(math.Max(0, math.Min(255, float64(v)+dice.NormFloat64()*noise)))
-	}
-	var b bytes.Buffer
-	if err := jpeg.Encode(&b, s.gray, &jpeg.Options{Quality: quality}); err != nil {
-		t.Fatal(err)
-	}
-	out, _, err := picture.Decode(t.Context(), b.Bytes())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-// cer is the share of characters that are wrong, with white space evened out.
-func cer(want, got string) float64 {
-	even := func(s string) []rune {
-		var lines []string
-		for l := range strings.Lines(s) {
-			if l = strings.Join(strings.Fields(l), " "); l != "" {
-				lines = append(lines, l)
-			}
-		}
-		return []rune(strings.Join(lines, "\n"))
-	}
-	a, b := even(want), even(got)
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i, x := range a {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j, y := range b {
-			cost := diagonal
-			if x != y {
-				cost++
-			}
-			diagonal, row[j+1] = row[j+1], min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return float64(row[len(b)]) / float64(len(a))
-}
 
 var (
 	black = color.Gray{Y: 0}
@@ -134,13 +34,19 @@ var (
 	cream = color.RGBA{225, 220, 205, 255}
 )
 
+// plain draws a page in black on white.
+func plain(t *testing.T, size float64, text string) image.Image {
+	t.Helper()
+	return picturetest.Draw(t, picturetest.Ink{TTF: goregular.TTF, Size: size, Ink: black, Page: white}, text)
+}
+
 // TestAccuracy: the character error rate over all pages of a kind, with what the issue asks for.
 func TestAccuracy(t *testing.T) {
 	e := New(Config{})
 	pages := func(size float64, ink, paper color.Color, ttfs ...[]byte) (imgs []image.Image, texts []string) {
 		for _, ttf := range ttfs {
-			for _, text := range []string{pangram, letter} {
-				imgs, texts = append(imgs, render(t, ttf, size, text, ink, paper)), append(texts, text)
+			for _, text := range []string{picturetest.Pangram, picturetest.Letter} {
+				imgs, texts = append(imgs, picturetest.Draw(t, picturetest.Ink{TTF: ttf, Size: size, Ink: ink, Page: paper}, text)), append(texts, text)
 			}
 		}
 		return imgs, texts
@@ -167,14 +73,14 @@ func TestAccuracy(t *testing.T) {
 			var wrong, all float64
 			for i, img := range imgs {
 				if c.degrees != 0 {
-					img = spoil(t, img, c.degrees, 18, 70)
+					img = picturetest.Spoil(t, img, c.degrees, 18, 70)
 				}
 				p, err := e.Read(t.Context(), img, []string{"fra"})
 				if err != nil {
 					t.Fatal(err)
 				}
 				n := float64(len([]rune(texts[i])))
-				rate := cer(texts[i], p.Text)
+				rate := picturetest.CER(texts[i], p.Text)
 				wrong, all = wrong+rate*n, all+n
 				t.Logf("%s %d: CER %.2f %%, confidence %.2f", name, i, 100*rate, p.Confidence)
 				if rate > 0 {
@@ -196,8 +102,8 @@ func TestAccuracy(t *testing.T) {
 // TestBoxes: words lie where they were drawn, also on a page that leans.
 func TestBoxes(t *testing.T) {
 	e := New(Config{})
-	img := render(t, goregular.TTF, 30, "Bonjour monde\n\n\n\n\nAu revoir", black, white)
-	for name, page := range map[string]image.Image{"level": img, "leaning": spoil(t, img, 3, 0, 95)} {
+	img := plain(t, 30, "Bonjour monde\n\n\n\n\nAu revoir")
+	for name, page := range map[string]image.Image{"level": img, "leaning": picturetest.Spoil(t, img, 3, 0, 95)} {
 		p, err := e.Read(t.Context(), page, []string{"fra"})
 		if err != nil || strings.Join(strings.Fields(p.Text), " ") != "Bonjour monde Au revoir" {
 			t.Fatalf("%s: read %q, %v", name, p.Text, err)
@@ -252,7 +158,7 @@ func TestMissingProgram(t *testing.T) {
 // TestCancel ends readings at different moments; goleak sees what would be left of them.
 func TestCancel(t *testing.T) {
 	e := New(Config{})
-	img := render(t, goregular.TTF, 28, letter, black, white)
+	img := plain(t, 28, picturetest.Letter)
 	var group sync.WaitGroup
 	for i := range 3 {
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -278,7 +184,7 @@ func TestSideBySide(t *testing.T) {
 	e := New(Config{})
 	var group sync.WaitGroup
 	for _, text := range []string{"Premier texte", "Deuxième texte", "Troisième texte"} {
-		img := render(t, goregular.TTF, 40, text, black, white)
+		img := plain(t, 40, text)
 		group.Go(func() {
 			if p, err := e.Read(t.Context(), img, []string{"fra"}); err != nil || p.Text != text {
 				t.Errorf("%q was read as %q, %v", text, p.Text, err)
@@ -289,10 +195,9 @@ func TestSideBySide(t *testing.T) {
 }
 
 func TestSkew(t *testing.T) {
-	img := render(t, goregular.TTF, 28, letter, black, white)
+	img := plain(t, 28, picturetest.Letter)
 	for _, lean := range []float64{-5, -2, -0.5, 0, 0.3, 2, 4} {
-		s := sheet{gray: picture.Gray(img)}.rotate(-lean)
-		if got := skew(s.gray); math.Abs(got-lean) > 0.1 {
+		if got := skew(picture.Gray(picturetest.Turn(img, lean))); math.Abs(got-lean) > 0.1 {
 			t.Errorf("%v degrees are taken for %.2f", lean, got)
 		}
 	}
@@ -335,7 +240,7 @@ func stored(t *testing.T, img image.Image, turn byte) []byte {
 // TestTurnedPhoto: a page that a camera stored on its side reads the same.
 func TestTurnedPhoto(t *testing.T) {
 	e := New(Config{})
-	page := render(t, goregular.TTF, 30, "Le café est prêt\net le thé aussi", black, white)
+	page := plain(t, 30, "Le café est prêt\net le thé aussi")
 	back := map[byte]int{1: 1, 3: 3, 5: 5, 6: 8, 8: 6}
 	want, err := e.Read(t.Context(), page, []string{"fra"})
 	if err != nil || want.Text != "Le café est prêt\net le thé aussi" {
