@@ -76,7 +76,7 @@ func TestClientSecret(t *testing.T) {
 		t.Errorf("a key makes keys: %v", err)
 	}
 	never := http.Header{"Authorization": {"Bearer ek_" + strings.Repeat("a", 26)}}
-	if _, res, err := websocket.Dial(t.Context(), h.url, &websocket.DialOptions{HTTPHeader: never}); err == nil || res.StatusCode != 401 {
+	if _, res, err := websocket.Dial(t.Context(), h.url, &websocket.DialOptions{HTTPHeader: never}); err == nil || res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a key that was never made opens: %v", err)
 	}
 }

@@ -116,13 +116,6 @@ func Routes(f Features) []Route {
 			Route{Method: post, Path: "/v1/ai/media/url/stream", Zone: Assistant, Handler: s.Stream, Endless: true},
 		)
 	}
-	if s := f.Realtime; s != nil {
-		add(
-			Route{Method: get, Path: "/v1/realtime", Zone: Assistant, Handler: s.Handle, Endless: true, Key: s.Opens},
-			Route{Method: post, Path: "/v1/realtime/client_secrets", Zone: Guarded, Handler: s.ClientSecret},
-			Route{Method: post, Path: "/v1/realtime/sessions", Zone: Guarded, Handler: s.BetaSession},
-		)
-	}
 	if s := f.Monitor; s != nil {
 		const box = "/v1/monitor/containers/:id"
 		add(
@@ -143,6 +136,25 @@ func Routes(f Features) []Route {
 			Route{Method: post, Path: "/v1/ai/image/ocr", Zone: Assistant, Handler: s.OCR},
 		)
 	}
+	if s := f.Files; s != nil {
+		add(fileRoutes(s)...)
+	}
+	return append(table, houseRoutes(f)...)
+}
+
+// houseRoutes is the part of the table that is no feature of its own: conversations over a WebSocket, probes,
+// documentation, the page.
+func houseRoutes(f Features) []Route {
+	const get, head, post = http.MethodGet, http.MethodHead, http.MethodPost
+	var table []Route
+	add := func(rows ...Route) { table = append(table, rows...) }
+	if s := f.Realtime; s != nil {
+		add(
+			Route{Method: get, Path: "/v1/realtime", Zone: Assistant, Handler: s.Handle, Endless: true, Key: s.Opens},
+			Route{Method: post, Path: "/v1/realtime/client_secrets", Zone: Guarded, Handler: s.ClientSecret},
+			Route{Method: post, Path: "/v1/realtime/sessions", Zone: Guarded, Handler: s.BetaSession},
+		)
+	}
 	if s := f.Health; s != nil {
 		add(
 			Route{Method: get, Path: "/live", Zone: Open, Handler: s.Live},
@@ -151,9 +163,6 @@ func Routes(f Features) []Route {
 			Route{Method: head, Path: "/ready", Zone: Open, Handler: s.Ready},
 			Route{Method: get, Path: "/metrics", Zone: Guarded, Handler: s.Metrics},
 		)
-	}
-	if s := f.Files; s != nil {
-		add(fileRoutes(s)...)
 	}
 	if f.Docs {
 		add(

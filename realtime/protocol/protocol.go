@@ -14,7 +14,7 @@
 // Not part of it are what a voice session without images, MCP servers, telephones and translation has no
 // use for: the mcp_* items and events, input_image, dtmf_event_received, the realtime translation session.
 // Asking for one of them is an [Error] that says so. Accepted and echoed, but without an effect, are
-// tracing, prompt, include, reasoning, parallel_tool_calls, and truncation other than "auto".
+// tracing, prompt, include, reasoning, and noise_reduction.
 package protocol
 
 import (

@@ -34,13 +34,14 @@ type Session struct {
 
 	Temperature float64 // only in the beta dialect; 0.6…1.2
 
-	// Echoed and without an effect. ParallelToolCalls and Reasoning are left out unless the client set them.
-	Truncation        Any
-	Tracing           Any
-	Prompt            Any
-	Include           Opt[[]string]
-	ParallelToolCalls Opt[bool]
-	Reasoning         Any
+	Truncation        Any       // see Cut
+	ParallelToolCalls Opt[bool] // left out unless the client set it, as is Reasoning
+
+	// Echoed and without an effect.
+	Tracing   Any
+	Prompt    Any
+	Include   Opt[[]string]
+	Reasoning Any
 }
 
 // Input is how sound comes in and what is made of it.

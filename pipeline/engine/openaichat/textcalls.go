@@ -30,12 +30,13 @@ const (
 type textCalls struct {
 	names map[string]bool // of the tools; without any, everything is text
 	only  bool            // the answer is bound to be a call: no part of it is text
+	mute  bool            // no call is wanted: what is written like one is dropped
 	held  string          // not judged yet
 	line  bool            // something stands before held on its line
 	begun bool            // there was text that is not blank
 	found int             // calls
 	past  bool            // text has come after a call: the model makes the result up
-	cut   bool            // the answer ended within a call
+	cut   bool            // a call was dropped: the answer ended within it, or it was not wanted
 }
 
 // push takes the next piece, and returns what is known to be text, and the calls that are complete.
@@ -73,11 +74,13 @@ func (t *textCalls) drain(last bool) (string, []pipeline.ToolCall, error) {
 		}
 		cs, err := t.parse(block)
 		switch {
+		case err == nil && t.mute:
+			t.cut = true
 		case err == nil:
 			calls, t.found = append(calls, cs...), t.found+len(cs)
 		case !closed && t.resembles(t.held):
 			t.cut = true
-		case strings.HasPrefix(t.held, openTag):
+		case strings.HasPrefix(t.held, openTag) && !t.mute:
 			return text.String(), calls, badCall(fmt.Errorf("%.200q: %w", block, err))
 		default:
 			t.text(&text, t.held[:n])

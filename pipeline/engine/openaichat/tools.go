@@ -58,6 +58,10 @@ func messages(ms []pipeline.Message) []message {
 // llama.cpp takes "required" for a hint that a small model ignores: it writes prose until the token limit. There the answer
 // is bound by a schema instead, which its grammar makes certain; the tools are still shown to the model.
 func (r *request) offer(p pipeline.Prompt, llamaCPP bool) error {
+	r.names, r.mute = map[string]bool{}, p.ToolChoice.Mode == pipeline.ToolNone
+	for _, t := range p.Tools {
+		r.names[t.Name] = true
+	}
 	tools, must := p.CanCall()
 	if len(tools) == 0 {
 		return nil
@@ -81,7 +85,7 @@ func (r *request) offer(p pipeline.Prompt, llamaCPP bool) error {
 	case must:
 		r.ToolChoice = "required"
 	}
-	if p.ToolChoice.Mode != pipeline.ToolNone && r.ResponseFormat == nil {
+	if r.ResponseFormat == nil {
 		parallel := !p.OneCall
 		r.Parallel = &parallel
 	}

@@ -26,6 +26,9 @@ type request struct {
 	ResponseFormat json.RawMessage `json:"response_format,omitempty"`
 	CachePrompt    bool            `json:"cache_prompt,omitempty"`
 	Slot           *int            `json:"id_slot,omitempty"`
+
+	names map[string]bool // of the tools that the conversation knows
+	mute  bool            // none of them may be called
 }
 
 type streamOptions struct {
@@ -48,15 +51,6 @@ func (c *Client) request(p pipeline.Prompt, slot int) (request, error) {
 		r.Slot = &slot
 	}
 	return r, r.offer(p, c.cfg.Slots > 0)
-}
-
-// names are those of the tools that may be called.
-func (r request) names() map[string]bool {
-	out := map[string]bool{}
-	for _, t := range r.Tools {
-		out[t.Function.Name] = true
-	}
-	return out
 }
 
 // chunk is one event of the answer. Reasoning and logprobs are not read: they are not to be spoken.
@@ -98,8 +92,8 @@ type answer struct {
 }
 
 func (a *answer) read(asked request) (pipeline.Completion, error) {
-	a.text = textCalls{names: asked.names(), only: asked.ResponseFormat != nil}
-	a.calls = calls{names: asked.names(), emit: a.emit}
+	a.text = textCalls{names: asked.names, only: asked.ResponseFormat != nil, mute: asked.mute}
+	a.calls = calls{names: asked.names, emit: a.emit}
 	for !a.text.past {
 		data, err := a.events.next()
 		if errors.Is(err, io.EOF) && a.done.FinishReason != "" {
@@ -144,7 +138,7 @@ func (a *answer) end() error {
 	switch {
 	case len(a.calls.list) > 0:
 		a.done.FinishReason = "tool_calls"
-	case a.text.cut, a.text.only:
+	case a.text.cut && !a.text.begun, a.text.only:
 		return badCall(errNoCall)
 	}
 	return nil
