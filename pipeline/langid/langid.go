@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/abadojack/whatlanggo"
 	"golang.org/x/sync/errgroup"
@@ -26,7 +27,9 @@ type Lexicon interface {
 const (
 	enough = 600  // characters of a text that are looked at
 	sure   = 0.5  // of the letters must be known to a dictionary, or trigrams of other languages are asked
-	near   = 0.03 // shares so close are alike
+	near   = 0.01 // shares so close are alike
+
+	telling = 40 // characters of a text on which trigrams are a better judge than the order
 )
 
 // Identifier tells the language of texts. Its methods may be called from any goroutine.
@@ -80,7 +83,7 @@ func (i *Identifier) Identify(ctx context.Context, text string, among []string) 
 	case 1:
 		return alike[0], nil
 	}
-	if got := trigrams(text, alike, false); got != "" {
+	if got := trigrams(text, alike, false); got != "" && utf8.RuneCountInString(text) >= telling {
 		return got, nil
 	}
 	return alike[0], nil

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"brenda/pipeline/fault"
 	"brenda/pipeline/translation"
 )
@@ -81,17 +83,41 @@ func (e *Engine) Ways(context.Context) ([]translation.Way, error) {
 
 // Translate implements translation.Engine.
 func (e *Engine) Translate(ctx context.Context, w translation.Way, sentence string) (string, error) {
-	stops := append(append([]string{w.From}, w.Pivot...), w.To)
-	for i := range len(stops) - 1 {
-		p, err := e.pool(stops[i], stops[i+1])
-		if err != nil {
-			return "", err
-		}
+	pools, err := e.path(ctx, w)
+	if err != nil {
+		return "", err
+	}
+	for _, p := range pools {
 		if sentence, err = e.hop(ctx, p, sentence); err != nil {
 			return "", err
 		}
 	}
 	return sentence, nil
+}
+
+// path returns the pools of a way. Those that do not run yet are started side by side.
+func (e *Engine) path(ctx context.Context, w translation.Way) ([]*pool, error) {
+	stops := append(append([]string{w.From}, w.Pivot...), w.To)
+	pools := make([]*pool, len(stops)-1)
+	for i := range pools {
+		var err error
+		if pools[i], err = e.pool(stops[i], stops[i+1]); err != nil {
+			return nil, err
+		}
+	}
+	if len(pools) == 1 {
+		return pools, nil
+	}
+	g, starting := errgroup.WithContext(ctx)
+	for _, p := range pools {
+		if p.running() == 0 {
+			g.Go(func() error {
+				_, err := p.ask(starting, encodeEnd("1"))
+				return err
+			})
+		}
+	}
+	return pools, failed(ctx, w.From+"-"+w.To, g.Wait())
 }
 
 // hop translates a sentence with one mode.
@@ -101,15 +127,23 @@ func (e *Engine) hop(ctx context.Context, p *pool, sentence string) (string, err
 		return "", translation.ErrMarks
 	}
 	answer, err := p.ask(ctx, stream)
+	if err != nil {
+		return "", failed(ctx, p.mode.name, err)
+	}
+	return polish(p.mode.to, decode(answer)), nil
+}
+
+// failed makes a fault of what went wrong.
+func failed(ctx context.Context, what string, err error) error {
 	switch {
 	case err == nil:
-		return polish(p.mode.to, decode(answer)), nil
+		return nil
 	case ctx.Err() != nil:
-		return "", err
+		return err
 	case errors.Is(err, errClosed):
-		return "", fault.Wrap(err, fault.Unavailable, "shutting_down", "the server is shutting down")
+		return fault.Wrap(err, fault.Unavailable, "shutting_down", "the server is shutting down")
 	}
-	return "", fault.Wrap(fmt.Errorf("apertium %s: %w", p.mode.name, err), fault.Unavailable, "engine_restarted",
+	return fault.Wrap(fmt.Errorf("apertium %s: %w", what, err), fault.Unavailable, "engine_restarted",
 		"the translator failed and was started again; try again")
 }
 
