@@ -161,7 +161,7 @@ func TestRealProgress(t *testing.T) {
 func adapters(t *testing.T) map[string]pipeline.Painter {
 	t.Helper()
 	hosted, root := server(t)
-	if _, err := hosted.Palette(within(t)); err != nil { // waits until it is up
+	if err := sdserver.Up(within(t), hosted); err != nil {
 		t.Fatal(err)
 	}
 	peer := imagepeer.Config{URL: root}
@@ -266,7 +266,7 @@ func TestRealCancelInMidJob(t *testing.T) {
 	if !errors.Is(err, gone) {
 		t.Fatalf("got %v", err)
 	}
-	if _, err := e.Palette(within(t)); err != nil { // waits until it is up again
+	if err := sdserver.Up(within(t), e); err != nil { // again
 		t.Fatal(err)
 	}
 	watched := newWitness(t, root)

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"brenda/pipeline"
@@ -32,7 +33,8 @@ const (
 // Engine is a pipeline.Painter. It may be used from many goroutines and owns none.
 type Engine struct {
 	peer *imagepeer.Peer
-	host *proc.Process // nil for a server that somebody else runs
+	host *proc.Process                    // nil for a server that somebody else runs
+	own  atomic.Pointer[pipeline.Palette] // of a server of ours, which does not change
 }
 
 // New returns the engine of a server that runs. The server need not be up.
@@ -55,9 +57,12 @@ type capabilities struct {
 
 var errNotSD = errors.New("these are no capabilities of an sd-server")
 
-// Palette implements pipeline.Painter.
+// Palette implements pipeline.Painter. A server of ours is asked once: later it may be just starting again.
 func (e *Engine) Palette(ctx context.Context) (pipeline.Palette, error) {
 	var c capabilities
+	if known := e.own.Load(); known != nil {
+		return *known, nil
+	}
 	if err := e.wait(ctx); err != nil {
 		return pipeline.Palette{}, err
 	}
@@ -67,7 +72,11 @@ func (e *Engine) Palette(ctx context.Context) (pipeline.Palette, error) {
 	if c.Model == nil || c.Modes == nil {
 		return pipeline.Palette{}, imagepeer.Broken(errNotSD)
 	}
-	return pipeline.Palette{Models: []string{c.Model.Stem}, Samplers: c.Samplers}, nil
+	p := pipeline.Palette{Models: []string{c.Model.Stem}, Samplers: c.Samplers}
+	if e.host != nil {
+		e.own.Store(&p)
+	}
+	return p, nil
 }
 
 func (e *Engine) wait(ctx context.Context) error {
