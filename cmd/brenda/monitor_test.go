@@ -23,7 +23,7 @@ import (
 func monitored(t *testing.T, ctx context.Context, dockerHost string) (*instance, *httptest.Server) { //nolint:revive // of the server, not of the test
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	cfg := &config{Data: t.TempDir(), Docker: dockerConfig{Host: dockerHost, Control: true, Wait: 10 * time.Second}}
+	cfg := &config{Data: t.TempDir(), Docker: dockerConfig{Host: dockerHost, Control: true, Wait: 30 * time.Second}}
 	in := &instance{cfg: cfg, log: quiet, engines: &engines{cfg: cfg}}
 	reg := prometheus.NewRegistry()
 	var err error

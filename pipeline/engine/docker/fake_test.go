@@ -111,8 +111,16 @@ func socket(t *testing.T) string {
 // quick is an engine that does not wait long.
 func quick(t *testing.T, host string) *docker.Engine {
 	t.Helper()
-	e := engine(t, docker.Config{Host: host, Wait: 300 * time.Millisecond})
-	e.SetPatience(300 * time.Millisecond)
+	e := engine(t, docker.Config{Host: host, Wait: time.Second})
+	e.SetPatience(time.Second)
+	return e
+}
+
+// patient is an engine that waits for as long as a busy machine may take.
+func patient(t *testing.T, host string) *docker.Engine {
+	t.Helper()
+	e := engine(t, docker.Config{Host: host, Wait: time.Minute})
+	e.SetPatience(time.Minute)
 	return e
 }
 
@@ -156,7 +164,10 @@ func TestBadDaemons(t *testing.T) {
 		"a path as version":    {map[string]http.HandlerFunc{"/_ping": ping("../../x")}, up, "not Docker"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := quick(t, fake(t, c.routes))
+			e := patient(t, fake(t, c.routes))
+			if strings.Contains(name, "hang") {
+				e = quick(t, e.Host())
+			}
 			all := everything(t.Context(), e, "brenda")
 			_, all["list"] = e.List(t.Context(), true)
 			for what, err := range all {
@@ -212,7 +223,7 @@ func TestLies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			touched := func(http.ResponseWriter, *http.Request) { t.Error("something was done") }
-			e := quick(t, fake(t, map[string]http.HandlerFunc{
+			e := patient(t, fake(t, map[string]http.HandlerFunc{
 				"/brenda/json": answer(c.inspect), "/start": touched, "/stop": touched, "/restart": touched, "/logs": touched, "/stats": touched,
 			}))
 			for what, err := range everything(t.Context(), e, "brenda") {
@@ -222,7 +233,7 @@ func TestLies(t *testing.T) {
 			}
 		})
 	}
-	e := quick(t, fake(t, map[string]http.HandlerFunc{
+	e := patient(t, fake(t, map[string]http.HandlerFunc{
 		"/containers/json": answer(`[{"Id":"../x","Names":["/brenda"]},{"Id":"` + fakeID +
 			`","Names":null,"Image":"x"},{},{"Id":"` + fakeID + `","Names":["/brenda"],"State":"running","Ports":[{"PrivatePort":80,"PublicPort":8080,"Type":"tcp","IP":"::"},{"PrivatePort":81}]}]`),
 		"/stats": answer(`{"read":"2026-01-01T00:00:00Z","cpu_stats":{"system_cpu_usage":18446744073709551615,"online_cpus":4294967295,"cpu_usage":{"total_usage":18446744073709551615}},` +
@@ -255,7 +266,7 @@ func TestBadLogs(t *testing.T) {
 		"not UTF-8":          {answer(frame(1, 3, "\xff\xfe\n")), 1, -1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := quick(t, fake(t, map[string]http.HandlerFunc{"/logs": c.log}))
+			e := patient(t, fake(t, map[string]http.HandlerFunc{"/logs": c.log}))
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			lines := 0
@@ -300,7 +311,10 @@ func TestBadStats(t *testing.T) {
 		"not at it": {hang, 0, fault.Unavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := quick(t, fake(t, map[string]http.HandlerFunc{"/stats": c.h}))
+			e := patient(t, fake(t, map[string]http.HandlerFunc{"/stats": c.h}))
+			if name == "stalls" || name == "not at it" {
+				e = quick(t, e.Host())
+			}
 			n := 0
 			err := e.Stats(t.Context(), "brenda", true, func(_ vitals.Container, u vitals.Usage) error {
 				if n++; u.CPUPercent != 20 {
@@ -347,7 +361,7 @@ func TestNoDaemon(t *testing.T) {
 		"nobody on TCP": {"tcp://127.0.0.1:1", "nothing listens"},
 		"garbage":       {"unix://" + garbage, "does not speak HTTP"},
 	} {
-		e := quick(t, c[0])
+		e := patient(t, c[0])
 		_, err := e.List(t.Context(), true)
 		if f := fault.As(err); err == nil || f.Kind != fault.Unavailable || !strings.Contains(f.Msg, c[1]) || strings.Contains(f.Msg, "/") {
 			t.Errorf("%s: %v", name, err)
@@ -371,7 +385,7 @@ func TestNoDaemon(t *testing.T) {
 
 // TestLeaving: a client that leaves ends what is followed at once; the daemon is not to blame.
 func TestLeaving(t *testing.T) {
-	e := quick(t, fake(t, map[string]http.HandlerFunc{"/logs": begun(frame(1, 2, "a\n"))}))
+	e := patient(t, fake(t, map[string]http.HandlerFunc{"/logs": begun(frame(1, 2, "a\n"))}))
 	ctx, cancel := context.WithCancelCause(t.Context())
 	err := e.Logs(ctx, "brenda", vitals.LogQuery{Tail: 1, Follow: true}, func(vitals.Container) error { return nil },
 		func(vitals.Line) error { cancel(errEnough); return nil })
@@ -396,7 +410,7 @@ func TestComesBack(t *testing.T) {
 		}
 		io.WriteString(w, "[]")
 	}}
-	e := quick(t, fake(t, routes))
+	e := patient(t, fake(t, routes))
 	for i := range 3 {
 		if _, err := e.List(t.Context(), true); (err != nil) != (i == 1) {
 			t.Errorf("list %d: %v", i, err)

@@ -29,7 +29,7 @@ const (
 
 func TestRealDaemon(t *testing.T) {
 	d := dockertest.Start(t)
-	e := engine(t, docker.Config{Host: d.Host, Wait: 10 * time.Second})
+	e := engine(t, docker.Config{Host: d.Host, Wait: 30 * time.Second})
 	ids := map[string]string{
 		"brenda-talk": d.Sh("brenda-talk", dockertest.Brenda, talk),
 		"by-image":    d.Sh("by-image", dockertest.Brenda, idle, "-e", "PASSWORD=hush", "-v", "/etc/hostname:/x:ro"),
@@ -102,20 +102,39 @@ func testForeign(t *testing.T, d *dockertest.Daemon, e *docker.Engine, id string
 	}
 }
 
-// everything does to a container all that can be done.
+// everything does to a container all that can be done, at once.
 func everything(ctx context.Context, e *docker.Engine, ref string) map[string]error {
-	all := map[string]error{
-		"logs": e.Logs(ctx, ref, vitals.LogQuery{Tail: 1},
-			func(vitals.Container) error { return nil }, func(vitals.Line) error { return nil }),
-		"follow": e.Logs(ctx, ref, vitals.LogQuery{Tail: 1, Follow: true},
-			func(vitals.Container) error { return nil }, func(vitals.Line) error { return nil }),
-		"stats":  e.Stats(ctx, ref, false, func(vitals.Container, vitals.Usage) error { return nil }),
-		"stream": e.Stats(ctx, ref, true, func(vitals.Container, vitals.Usage) error { return nil }),
+	opened, line := func(vitals.Container) error { return nil }, func(vitals.Line) error { return nil }
+	sample := func(vitals.Container, vitals.Usage) error { return nil }
+	control := func(v vitals.Verb) func() error {
+		return func() error {
+			_, err := e.Control(ctx, ref, vitals.Order{Verb: v, Force: true})
+			return err
+		}
 	}
-	for _, v := range []vitals.Verb{vitals.Start, vitals.Stop, vitals.Restart} {
-		_, all[string(v)] = e.Control(ctx, ref, vitals.Order{Verb: v, Force: true})
+	var (
+		mu  sync.Mutex
+		all sync.WaitGroup
+		out = map[string]error{}
+	)
+	for what, do := range map[string]func() error{
+		"logs":    func() error { return e.Logs(ctx, ref, vitals.LogQuery{Tail: 1}, opened, line) },
+		"follow":  func() error { return e.Logs(ctx, ref, vitals.LogQuery{Tail: 1, Follow: true}, opened, line) },
+		"stats":   func() error { return e.Stats(ctx, ref, false, sample) },
+		"stream":  func() error { return e.Stats(ctx, ref, true, sample) },
+		"start":   control(vitals.Start),
+		"stop":    control(vitals.Stop),
+		"restart": control(vitals.Restart),
+	} {
+		all.Go(func() {
+			err := do()
+			mu.Lock()
+			defer mu.Unlock()
+			out[what] = err
+		})
 	}
-	return all
+	all.Wait()
+	return out
 }
 
 func testControl(t *testing.T, d *dockertest.Daemon, e *docker.Engine, id string) {
