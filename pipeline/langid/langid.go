@@ -2,8 +2,8 @@
 //
 // It asks dictionaries first: which language knows most of the words? What they leave open is decided by trigrams
 // (Cavnar and Trenkle, N-Gram-Based Text Categorization, 1994). On 105 phrases of 1 to 8 words in 7 languages that are
-// close to each other, dictionaries alone were right 103 times, lingua-go 94 times (with 200 MB of memory and 100 MB in
-// the program, 81 times with 20 MB), trigrams alone 63 times.
+// close to each other, Apertium's dictionaries alone were right 103 times, lingua-go 94 times (with 200 MB of memory and
+// 100 MB in the program; 81 times with 20 MB of memory), trigrams alone 63 times.
 package langid
 
 import (

@@ -41,7 +41,7 @@ type Config struct {
 	Sources    []Source
 	Rules      []Rule // the first that matches and whose engine has the pair wins
 	Identifier Identifier
-	Queue      *schedule.Queue // of whole texts
+	Queue      *schedule.Queue // of whole texts, as batch work; nil for none
 	Parallel   int             // pieces of one text that are translated side by side; default 4
 	MaxText    int             // characters; default 100,000
 }
@@ -161,6 +161,7 @@ func (t *Translator) Translate(ctx context.Context, q Request) (Answer, error) {
 		answer.Text, err = t.run(ctx, r, q.Text)
 		return err
 	}
+	ctx = schedule.With(ctx, schedule.Batch) // a conversation goes before
 	if t.cfg.Queue == nil {
 		err = work(ctx)
 	} else {
