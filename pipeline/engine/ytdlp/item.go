@@ -176,7 +176,8 @@ func (f rawFormat) format() Format {
 // small but good enough to understand speech. ok is false when none can be read.
 func (it Item) Sound() (best Format, ok bool) {
 	usable := slices.DeleteFunc(slices.Clone(it.Formats), func(f Format) bool {
-		return f.ACodec == "none" || !strings.HasPrefix(f.URL, "http") || f.Protocol == "mhtml"
+		return f.ACodec == "none" || !strings.HasPrefix(f.URL, "http") || f.Protocol == "mhtml" ||
+			strings.Contains(f.Protocol, "dash") || strings.Contains(f.Protocol, "f4m") || strings.Contains(f.Protocol, "ism")
 	})
 	if len(usable) == 0 {
 		return Format{}, false
