@@ -33,8 +33,12 @@ func (s *Server) room(c *call) error {
 	if len(s.calls) >= s.cfg.Sessions {
 		return errFull()
 	}
-	if why := s.overloaded(time.Now()); why != "" {
-		s.log.Warn("call refused", "why", why, "calls", len(s.calls))
+	now := time.Now()
+	if why := s.overloaded(now); why != "" {
+		if now.Sub(s.warned) > span { // the others are in the log of requests
+			s.warned = now
+			s.log.Warn("calls are refused", "why", why, "calls", len(s.calls))
+		}
 		return errFull()
 	}
 	if s.cfg.PerClient <= 0 {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -226,6 +227,7 @@ type pipe struct {
 	gone    chan struct{}
 	once    sync.Once
 	stuck   bool
+	mute    atomic.Bool // no ping is answered
 
 	mu     sync.Mutex
 	got    []event
@@ -305,7 +307,16 @@ func (p *pipe) Write(_ context.Context, frame []byte) error {
 	return nil
 }
 
-func (p *pipe) Ping(context.Context) error { return nil }
+func (p *pipe) Ping(context.Context) error {
+	if !p.mute.Load() {
+		return nil
+	}
+	select {
+	case <-time.After(pongTimeout):
+	case <-p.gone:
+	}
+	return context.DeadlineExceeded
+}
 
 func (p *pipe) Close(why error) {
 	p.once.Do(func() { p.why = why; close(p.gone) })

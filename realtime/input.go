@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"brenda/audio"
@@ -85,6 +86,7 @@ type microphone struct {
 	rate   *audio.Resampler
 	odd    []byte    // half a sample
 	rest   []float32 // less than a frame
+	raw    []float32 // room for what is decoded
 }
 
 // block is how many frames are judged in one go: one second.
@@ -94,7 +96,11 @@ const block = 31
 func (m *microphone) hear(ctx context.Context, in *input, f protocol.Format, sound []byte) {
 	pcm := append(m.rest, m.decode(f, sound)...)
 	whole := len(pcm) / pipeline.FrameSamples * pipeline.FrameSamples
-	m.rest = append([]float32(nil), pcm[whole:]...)
+	if whole == 0 {
+		m.rest = pcm
+		return
+	}
+	m.rest = append(make([]float32, 0, 2*pipeline.FrameSamples), pcm[whole:]...) // the call keeps what is in front of it
 	for at := 0; at < whole; {
 		n := min(whole-at, block*pipeline.FrameSamples)
 		probs, err := m.vad.Speech(ctx, &m.state, pcm[at:at+n])
@@ -105,9 +111,7 @@ func (m *microphone) hear(ctx context.Context, in *input, f protocol.Format, sou
 		in.probs = append(in.probs, probs...)
 		at += n
 	}
-	if whole > 0 {
-		in.pcm = pcm[:whole]
-	}
+	in.pcm = pcm[:whole]
 }
 
 // decode returns sound at the rate that is listened at.
@@ -128,12 +132,16 @@ func (m *microphone) decode(f protocol.Format, sound []byte) []float32 {
 		sound = append(m.odd, sound...)
 		whole := len(sound) &^ 1
 		m.odd = append([]byte(nil), sound[whole:]...)
-		pcm = audio.FloatsFromPCM16(nil, sound[:whole])
+		m.raw = audio.FloatsFromPCM16(slices.Grow(m.raw[:0], whole/2), sound[:whole])
+		pcm = m.raw
+	}
+	if cap(m.raw) > 1<<15 { // a client that sends much at once is an exception
+		m.raw = nil
 	}
 	if m.rate == nil {
 		return pcm
 	}
-	return m.rate.Process(nil, pcm)
+	return m.rate.Process(make([]float32, 0, len(pcm)*pipeline.InputRate/f.Rate+8), pcm)
 }
 
 func expand(table *[256]float32, sound []byte) []float32 {

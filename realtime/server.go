@@ -71,6 +71,7 @@ type Server struct {
 	mu     sync.Mutex
 	calls  map[*call]struct{}
 	ending bool
+	warned time.Time // when the log was last told of overload
 	wg     sync.WaitGroup
 }
 
