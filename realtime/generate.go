@@ -132,6 +132,7 @@ func (c *call) fail(ctx context.Context, r *response, res pipeline.Result) {
 	case errors.Is(res.Err, fault.ErrPreempted):
 		c.finish(ctx, r, ending{status: protocol.Failed, err: protocol.FromFault(errFull())})
 	case res.Err == nil, errors.Is(res.Err, fault.ErrStopped), errors.Is(res.Err, fault.ErrDraining):
+		c.after = nil // what is stopped does not go on with the next response
 		c.cancel(ctx, r, protocol.ClientCancelled)
 	default:
 		if fault.KindOf(res.Err) == fault.Internal {

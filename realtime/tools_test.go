@@ -226,6 +226,34 @@ func TestInterruptedCall(t *testing.T) {
 	})
 }
 
+// TestInterruptedBeforeTheNextResponse: the person speaks over the words before a call, whose result is there and waits to
+// be told. It is told in the answer to what the person says.
+func TestInterruptedBeforeTheNextResponse(t *testing.T) {
+	s := errands("Un instant, je regarde ce que dit la météo pour la ville de Paris, et je vous le dis.", paris())
+	s.words = []string{"attends"}
+	scene(t, s, func(p *person) {
+		p.types("Quel temps ?")
+		p.wait("response.function_call_arguments.done")
+		p.result("call_1", "soleil")
+		p.send(`{"type":"response.create"}`)
+		p.wait("response.output_audio.delta")
+		p.says(0, 1200)
+		n := p.read
+		if e := p.wait("response.done"); e.str("response", "status") != "cancelled" {
+			t.Errorf("got %v", e.body)
+		}
+		p.quiet(1500)
+		p.wait("response.created")
+		if got := strings.Count(p.since(n), "response.created"); got != 1 {
+			t.Errorf("%d responses: %s", got, p.since(n))
+		}
+		last := p.llm.last()
+		if got := roles(last); got != "system user assistant+call_1 tool:call_1 user" || last.Messages[3].Content != "soleil" {
+			t.Errorf("the prompt was %s", got)
+		}
+	})
+}
+
 // TestSpeechWhileAFunctionWorks: a call that has no result yet is valid in the prompt, and its result finds its place.
 func TestSpeechWhileAFunctionWorks(t *testing.T) {
 	s := errands("", paris())

@@ -104,15 +104,22 @@ func (c *call) apply(ctx context.Context, effects []turntaking.Effect) {
 func (c *call) interrupted(ctx context.Context) {
 	c.held = false
 	c.spoken, c.quiet = nil, time.Now()
+	c.supersede()
 	if c.answer != nil {
 		c.cancel(ctx, c.answer, protocol.TurnDetected)
 	}
 }
 
-func (c *call) speechStarted(ctx context.Context, e turntaking.Effect) {
+// supersede drops the response that waits when a turn of the person begins: that turn's own answer will have all that it
+// would have answered.
+func (c *call) supersede() {
 	if c.answers() {
-		c.after = nil // this turn's own answer will have all that it would have answered
+		c.after = nil
 	}
+}
+
+func (c *call) speechStarted(ctx context.Context, e turntaking.Effect) {
+	c.supersede()
 	if t := c.cfg.Input.TurnDetection; t != nil && t.InterruptResponse && c.answer != nil {
 		c.interrupted(ctx) // it was being prepared, and nothing had been heard of it
 	}

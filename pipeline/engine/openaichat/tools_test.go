@@ -24,10 +24,10 @@ func weather(mode string) pipeline.Prompt {
 }
 
 // called runs a prompt against a body, and returns what was said and the calls.
-func called(t *testing.T, body string, p pipeline.Prompt, slots int) (string, []pipeline.ToolCall, pipeline.Completion, error) {
+func called(t *testing.T, body string, p pipeline.Prompt) (string, []pipeline.ToolCall, pipeline.Completion, error) {
 	t.Helper()
 	url := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
-	c := client(t, Config{URL: url, Slots: slots})
+	c := client(t, Config{URL: url})
 	var text strings.Builder
 	var calls []pipeline.ToolCall
 	done, err := c.Generate(t.Context(), p, func(d pipeline.Delta) error {
@@ -82,7 +82,7 @@ func TestCallsOfServers(t *testing.T) {
 		), want: `a meteo {"vil`, finish: "length"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			text, calls, done, err := called(t, c.body, weather("auto"), 0)
+			text, calls, done, err := called(t, c.body, weather("auto"))
 			if got := show(calls); got != c.want || text != c.text {
 				t.Errorf("said %q, called %s", text, got)
 			}
@@ -135,7 +135,7 @@ func TestCallsInText(t *testing.T) {
 				b, _ := json.Marshal(map[string]string{"content": string(r)})
 				deltas = append(deltas, string(b))
 			}
-			text, calls, done, err := called(t, stream(c.finish, deltas...), weather("auto"), 0)
+			text, calls, done, err := called(t, stream(c.finish, deltas...), weather("auto"))
 			ids := map[string]bool{"": true}
 			for i := range calls {
 				if ids[calls[i].ID] {
@@ -165,7 +165,7 @@ func TestCallsInText(t *testing.T) {
 func TestTextWithoutToolsIsText(t *testing.T) {
 	const written = `<tool_call>{"name":"meteo"}</tool_call>`
 	b, _ := json.Marshal(map[string]string{"content": written})
-	if text, calls, _, err := called(t, stream("stop", string(b)), hello(), 0); text != written || len(calls) > 0 || err != nil {
+	if text, calls, _, err := called(t, stream("stop", string(b)), hello()); text != written || len(calls) > 0 || err != nil {
 		t.Errorf("said %q, called %v, %v", text, calls, err)
 	}
 }
@@ -173,11 +173,11 @@ func TestTextWithoutToolsIsText(t *testing.T) {
 // TestUnwantedCall: a call that was forbidden is neither made nor said.
 func TestUnwantedCall(t *testing.T) {
 	const call = `{"content":"{\"name\":\"meteo\",\"arguments\":{}}"}`
-	text, calls, _, err := called(t, stream("stop", call), weather("none"), 0)
+	text, calls, _, err := called(t, stream("stop", call), weather("none"))
 	if text != "" || len(calls) > 0 || fault.As(err).Code != "bad_tool_call" {
 		t.Errorf("said %q, called %v, %v", text, calls, err)
 	}
-	text, calls, done, err := called(t, stream("stop", call, `{"content":"\nIl fait beau."}`), weather("none"), 0)
+	text, calls, done, err := called(t, stream("stop", call, `{"content":"\nIl fait beau."}`), weather("none"))
 	if text != "Il fait beau." || len(calls) > 0 || err != nil || done.FinishReason != "stop" {
 		t.Errorf("said %q, called %v, %v", text, calls, err)
 	}
