@@ -1,0 +1,653 @@
+package media_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"brenda/audio/wav"
+	"brenda/pipeline"
+	"brenda/pipeline/fault"
+	"brenda/pipeline/outbound"
+	"brenda/pipeline/outbound/outboundtest"
+	"brenda/rest/httpx"
+	"brenda/rest/media"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// tools stand in for yt-dlp, ffmpeg and the recognizer; their own packages test the real ones.
+type tools struct {
+	found  media.Found
+	noFind error
+	probe  media.Probe
+	noPlay error
+	sound  *tape
+	heard  []pipeline.Segment
+	noHear error
+	asked  []string
+}
+
+func (f *tools) Find(_ context.Context, u string) (media.Found, error) {
+	f.asked = append(f.asked, "find "+u)
+	return f.found, f.noFind
+}
+
+func (f *tools) Probe(_ context.Context, in media.Input) (media.Probe, error) {
+	f.asked = append(f.asked, "probe "+in.URL)
+	return f.probe, f.noPlay
+}
+
+func (f *tools) Play(ctx context.Context, in media.Input) (media.Sound, error) {
+	f.asked = append(f.asked, "play "+in.URL)
+	if f.sound != nil {
+		f.sound.ctx = ctx
+	}
+	return f.sound, f.noPlay
+}
+
+// Listen says one segment for each second of sound.
+func (f *tools) Listen(
+	ctx context.Context, src pipeline.Sound, _ pipeline.ListenOptions, emit func(pipeline.Segment) error,
+) (pipeline.Heard, error) {
+	heard := pipeline.Heard{Transcript: pipeline.Transcript{Language: "fr", Model: "base"}}
+	samples := 0
+	buf := make([]float32, 4000)
+	for {
+		n, err := src.Read(buf)
+		if samples += n; samples >= pipeline.InputRate*(len(heard.Segments)+1) && len(heard.Segments) < len(f.heard) {
+			g := f.heard[len(heard.Segments)]
+			heard.Segments = append(heard.Segments, g)
+			if err := emit(g); err != nil {
+				return heard, err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF) && len(heard.Segments) == 0 && f.noHear == nil:
+			return heard, fault.New(fault.Invalid, "no_speech", "nothing")
+		case errors.Is(err, io.EOF):
+			heard.Duration = time.Duration(samples) * time.Second / pipeline.InputRate
+			return heard, f.noHear
+		case err != nil:
+			return heard, err
+		case ctx.Err() != nil:
+			return heard, context.Cause(ctx)
+		}
+	}
+}
+
+// tape is a sound of so many seconds, then err.
+type tape struct {
+	ctx     context.Context
+	seconds int
+	endless bool
+	err     error
+	at      int
+	closed  bool
+}
+
+func (t *tape) Rate() int { return pipeline.InputRate }
+
+func (t *tape) Read(dst []float32) (int, error) {
+	if t.ctx.Err() != nil {
+		return 0, context.Cause(t.ctx)
+	}
+	left := t.seconds*pipeline.InputRate - t.at
+	if t.endless {
+		left = len(dst)
+	}
+	if left <= 0 {
+		if t.err != nil {
+			return 0, t.err
+		}
+		return 0, io.EOF
+	}
+	n := min(left, len(dst))
+	t.at += n
+	return n, nil
+}
+
+func (t *tape) Close() error { t.closed = true; return nil }
+
+// bench is the service in front of an origin.
+type bench struct {
+	origin *httptest.Server
+	front  *httptest.Server
+	tools  *tools
+	trap   *outboundtest.Trap
+}
+
+func newBench(t *testing.T, cfg outbound.Config, mc media.Config, h http.HandlerFunc) *bench {
+	t.Helper()
+	b := &bench{origin: httptest.NewServer(h), tools: &tools{}}
+	t.Cleanup(b.origin.Close)
+	b.trap = outboundtest.NewTrap(t, outboundtest.Port(t, b.origin.URL))
+	g := outboundtest.Guard(t, cfg, b.origin.URL)
+	mc.Languages = []string{"fr", "en"}
+	s := media.New(g, b.tools, b.tools, b.tools, mc)
+	routes := map[string]httpx.Handler{"analyze": s.Analyze, "extract": s.Extract, "stream": s.Stream}
+	b.front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		routes[strings.TrimPrefix(r.URL.Path, "/")].ServeHTTP(httpx.NewRecorder(w), r)
+	}))
+	t.Cleanup(b.front.Close)
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	return b
+}
+
+func (b *bench) post(t *testing.T, route string, body any) *http.Response {
+	t.Helper()
+	j, _ := json.Marshal(body)
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, b.front.URL+"/"+route, bytes.NewReader(j))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	return resp
+}
+
+// ask posts a URL of the origin and decodes the answer.
+func (b *bench) ask(t *testing.T, route, path string) (status int, answer map[string]any) {
+	t.Helper()
+	resp := b.post(t, route, map[string]string{"url": b.origin.URL + path})
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		t.Fatalf("%s %s: %d, %v", route, path, resp.StatusCode, err)
+	}
+	return resp.StatusCode, answer
+}
+
+type sent struct {
+	Type    string
+	Content any
+	Level   int
+	Start   float64
+	End     float64
+	Error   httpx.Problem
+}
+
+// next reads one event; done is true after [DONE].
+func next(t *testing.T, r *bufio.Reader) (ev sent, done bool) {
+	t.Helper()
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatalf("the stream ended without [DONE]: %v", err)
+		}
+		data, ok := strings.CutPrefix(strings.TrimSpace(line), "data: ")
+		if data == "[DONE]" {
+			return ev, true
+		}
+		if ok {
+			if err := json.Unmarshal([]byte(data), &ev); err != nil {
+				t.Fatal(err)
+			}
+			return ev, false
+		}
+	}
+}
+
+func (b *bench) stream(t *testing.T, path string, include ...string) []sent {
+	t.Helper()
+	resp := b.post(t, "stream", map[string]any{"url": b.origin.URL + path, "include": include})
+	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(resp.Body)
+		t.Fatalf("%s: %d %s", path, resp.StatusCode, body)
+	}
+	var all []sent
+	r := bufio.NewReader(resp.Body)
+	for {
+		ev, done := next(t, r)
+		if done {
+			return all
+		}
+		all = append(all, ev)
+	}
+}
+
+func code(answer map[string]any) string {
+	e, _ := answer["error"].(map[string]any)
+	return fmt.Sprint(e["code"])
+}
+
+// paragraphs are the text of the article, whatever its markup.
+var paragraphs = []string{
+	"Voici le premier paragraphe de l'article, assez long pour que chacun voie qu'il en est un : œuvre, été, « citation ».",
+	"Le deuxième paragraphe parle du chat qui dort sur le canapé pendant que les enfants jouent dans le jardin, près du mur.",
+	"Le troisième paragraphe est le dernier, et il n'est pas moins long que les autres, car un article doit avoir du corps.",
+}
+
+// markups are three ways in which pages hold an article.
+var markups = map[string]string{
+	"semantic": `<!DOCTYPE html><html lang="fr"><head><meta charset="utf-8"><title>Titre - Site</title>` +
+		`<meta property="og:title" content="Le titre"><meta property="og:site_name" content="Le Site"><meta name="author" content="Zoé Martin">` +
+		`<meta name="description" content="Le résumé"><meta property="og:image" content="/p.jpg">` +
+		`<meta property="article:published_time" content="2026-01-02T03:04:05Z"></head><body><header><a href="/">Accueil</a></header>` +
+		`<nav><ul><li><a href="/a">Un lien du menu, assez long pour tromper</a></li></ul></nav><main><article><h1>Le titre</h1>` +
+		`<p>%s</p><p>%s <a href="lien">ici</a></p><img src="i.png" alt="Une image"><p>%s</p></article></main>` +
+		`<aside><p>Une publicité qui est presque aussi longue qu'un vrai paragraphe de l'article.</p></aside><footer>Mentions</footer></body></html>`,
+	"divs": `<html><head><meta http-equiv="Content-Type" content="text/html; charset=utf-8"><title>Le titre</title>` +
+		`<script type="application/ld+json">{"@context":"https://schema.org","@type":"NewsArticle","headline":"Le titre","description":"Le résumé",` +
+		`"author":[{"@type":"Person","name":"Zoé Martin"}],"datePublished":"2026-01-02T03:04:05Z","inLanguage":"fr"}</script>` +
+		`<meta property="og:site_name" content="Le Site"><meta name="twitter:image" content="/p.jpg"></head>` +
+		`<body><div class="menu"><a href="/">Accueil du site, avec un texte qui est long</a></div><div id="content"><h2>Le titre</h2>` +
+		`<div class="text"><p>%s<p>%s <a href="lien">ici</a><p><img src="i.png" alt="Une image"><p>%s</div></div>` +
+		`<div class="footer">Des mentions légales qui sont longues, mais qui ne sont pas un article du tout.</div></body></html>`,
+	"table": `<HTML LANG=fr><HEAD><META CHARSET=utf-8><TITLE>Le titre</TITLE><META NAME=author CONTENT="Zoé Martin"><META NAME=DESCRIPTION CONTENT="Le résumé">` +
+		`<META NAME="date" CONTENT="2026-01-02T03:04:05Z"><META PROPERTY="og:site_name" CONTENT="Le Site"><META PROPERTY="og:image" CONTENT="/p.jpg"></HEAD>` +
+		`<BODY><TABLE><TR><TD><A HREF="/">Accueil</A></TD><TD><FONT SIZE=5>Le titre</FONT><BR><BR>%s<BR><BR>%s <A HREF="lien">ici</A><BR><BR>%s` +
+		`<BR><BR><IMG SRC="i.png" ALT="Une image"></TD></TR></TABLE></BODY></HTML>`,
+}
+
+func page(kind string) string {
+	return fmt.Sprintf(markups[kind], paragraphs[0], paragraphs[1], paragraphs[2])
+}
+
+func TestArticles(t *testing.T) {
+	b := newBench(t, outbound.Config{}, media.Config{}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		io.WriteString(w, page(strings.Trim(r.URL.Path, "/")))
+	})
+	for kind := range markups {
+		t.Run(kind, func(t *testing.T) {
+			for _, route := range []string{"analyze", "extract"} {
+				status, a := b.ask(t, route, "/"+kind)
+				for name, want := range map[string]any{
+					"kind": "page", "status": 200.0, "title": "Le titre", "description": "Le résumé", "site_name": "Le Site", "author": "Zoé Martin",
+					"published": "2026-01-02T03:04:05Z", "language": "fr", "image": b.origin.URL + "/p.jpg", "duration": nil,
+					"size": float64(len(page(kind))), "final_url": b.origin.URL + "/" + kind,
+				} {
+					if a[name] != want || status != 200 {
+						t.Errorf("%s: %s is %v, not %v", route, name, a[name], want)
+					}
+				}
+			}
+			_, a := b.ask(t, "extract", "/"+kind)
+			text, markdown := fmt.Sprint(a["text"]), fmt.Sprint(a["markdown"])
+			for _, p := range paragraphs {
+				if !strings.Contains(text, p) || !strings.Contains(markdown, p) {
+					t.Errorf("%q is not in the article:\n%s", p, text)
+				}
+			}
+			if strings.Contains(text, "publicité") || strings.Contains(text, "Mentions") || strings.Contains(text, "menu") {
+				t.Errorf("more than the article:\n%s", text)
+			}
+			if links := fmt.Sprint(a["links"]); !strings.Contains(links, b.origin.URL+"/lien") {
+				t.Error(links)
+			}
+			if images := fmt.Sprint(a["images"]); !strings.Contains(images, b.origin.URL+"/i.png") || !strings.Contains(images, "Une image") {
+				t.Error(images)
+			}
+			all := b.stream(t, "/"+kind)
+			if about, _ := all[0].Content.(map[string]any); all[0].Type != "metadata" || about["title"] != "Le titre" {
+				t.Errorf("%+v", all[0])
+			}
+			var said []string
+			for _, ev := range all[1:] {
+				if s := fmt.Sprint(ev.Content); ev.Type == "text" && ev.Level == 0 {
+					said = append(said, strings.TrimSuffix(s, " ici"))
+				}
+			}
+			if !slices.Equal(said, paragraphs) {
+				t.Errorf("streamed %q", said)
+			}
+		})
+	}
+}
+
+func TestEncodings(t *testing.T) {
+	latin := func(s string) string {
+		var b []byte
+		for _, r := range s {
+			b = append(b, byte(r))
+		}
+		return string(b)
+	}
+	const body = "<html><head>%s<title>Été à Nîmes</title></head><body><article><p>Où l'été est très chaud, et où le café est bon, même à midi.</p></article></body></html>"
+	pages := map[string][2]string{
+		"/header": {"text/html; charset=ISO-8859-1", latin(fmt.Sprintf(body, ""))},
+		"/meta":   {"text/html", latin(fmt.Sprintf(body, `<meta charset="iso-8859-15">`))},
+		"/none":   {"text/html", latin(fmt.Sprintf(body, ""))},
+		"/utf8":   {"text/html", fmt.Sprintf(body, "")},
+		"/bom":    {"text/html", "\ufeff" + fmt.Sprintf(body, "")},
+	}
+	b := newBench(t, outbound.Config{}, media.Config{}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", pages[r.URL.Path][0])
+		io.WriteString(w, pages[r.URL.Path][1])
+	})
+	for path := range pages {
+		_, a := b.ask(t, "extract", path)
+		if a["title"] != "Été à Nîmes" || !strings.Contains(fmt.Sprint(a["text"]), "Où l'été est très chaud") {
+			t.Errorf("%s: %v, %v", path, a["title"], a["text"])
+		}
+		all := b.stream(t, path)
+		if last := all[len(all)-1]; !strings.HasPrefix(fmt.Sprint(last.Content), "Où l'été") {
+			t.Errorf("%s: streamed %v", path, last.Content)
+		}
+	}
+}
+
+// TestStreamIsAsThePageArrives: each paragraph is sent on before the next one is there.
+func TestStreamIsAsThePageArrives(t *testing.T) {
+	go1 := make(chan struct{})
+	b := newBench(t, outbound.Config{}, media.Config{}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		for i, piece := range []string{
+			"<!DOCTYPE html><html><head><title>Lent</title></head><body><article>", "<p>" + paragraphs[0] + "</p>",
+			"<p>" + paragraphs[1] + "</p>", "<p>" + paragraphs[2] + "</p></article></body></html>",
+		} {
+			if i > 0 {
+				select {
+				case <-go1:
+				case <-r.Context().Done():
+					return
+				}
+			}
+			io.WriteString(w, piece)
+			w.(http.Flusher).Flush()
+		}
+	})
+	resp := b.post(t, "stream", map[string]string{"url": b.origin.URL})
+	r := bufio.NewReader(resp.Body)
+	if ev, _ := next(t, r); ev.Type != "metadata" {
+		t.Fatalf("%+v", ev)
+	}
+	for _, want := range paragraphs {
+		go1 <- struct{}{}
+		if ev, _ := next(t, r); ev.Type != "text" || ev.Content != want {
+			t.Fatalf("%+v", ev)
+		}
+	}
+	if _, done := next(t, r); !done {
+		t.Error("more than the page")
+	}
+}
+
+func TestKinds(t *testing.T) {
+	mp3 := "ID3\x04\x00\x00\x00\x00\x00\x00\xff\xfb\x90\x64" + strings.Repeat("\x00", 500)
+	png := "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10\x00\x00\x00\x20\x08\x02\x00\x00\x00" + strings.Repeat("\x00", 100)
+	sources := map[string]struct{ says, is, kind string }{
+		"/mp3":       {"audio/mpeg", mp3, "audio"},
+		"/liar1":     {"text/html", mp3, "audio"},
+		"/liar2":     {"audio/mpeg", page("semantic"), "page"},
+		"/liar3":     {"image/png", "just a text, whatever it says", "file"},
+		"/liar4":     {"video/mp4", "just a text, whatever it says", "file"},
+		"/png":       {"", png, "image"},
+		"/page":      {"", page("divs"), "page"},
+		"/json":      {"application/json", `{"a":1}`, "file"},
+		"/text":      {"text/plain", "Bonjour.", "file"},
+		"/pdf":       {"application/pdf", "%PDF-1.7\n1 0 obj", "file"},
+		"/hls":       {"text/plain", "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6,\nh0.ts\n#EXT-X-ENDLIST\n", "video"},
+		"/list.m3u":  {"audio/x-mpegurl", "#EXTM3U\n#EXTINF:10,Un titre\na.mp3\nhttp://127.0.0.2/b.mp3\nfile:///etc/passwd\n", "playlist"},
+		"/list.pls":  {"", "[playlist]\nNumberOfEntries=1\nFile1=/a.mp3\nTitle1=Un\n", "playlist"},
+		"/empty":     {"text/html", "", "page"},
+		"/bytes":     {"application/octet-stream", "\x00\x01\x02\x03", "file"},
+		"/video.mp4": {"", "\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + strings.Repeat("\x00", 100), "video"},
+	}
+	b := newBench(t, outbound.Config{}, media.Config{}, func(w http.ResponseWriter, r *http.Request) {
+		s := sources[r.URL.Path]
+		w.Header()["Content-Type"] = []string{s.says}
+		if s.says == "" {
+			w.Header()["Content-Type"] = nil
+		}
+		io.WriteString(w, s.is)
+	})
+	b.tools.noPlay = fault.New(fault.Unavailable, "engine_missing", "ffmpeg is not installed; run: apt-get install ffmpeg")
+	for path, s := range sources {
+		status, a := b.ask(t, "analyze", path)
+		if status != 200 || a["kind"] != s.kind || a["size"] != float64(len(s.is)) {
+			t.Errorf("%s: %d %v", path, status, a)
+		}
+		if a["formats"] == nil {
+			t.Errorf("%s: formats is null", path)
+		}
+	}
+	if _, a := b.ask(t, "extract", "/list.m3u"); fmt.Sprint(a["entries"]) != fmt.Sprintf("[map[title:Un titre url:%s/a.mp3] map[title: url:http://127.0.0.2/b.mp3]]", b.origin.URL) {
+		t.Error(a["entries"])
+	}
+	if _, a := b.ask(t, "extract", "/text"); a["text"] != "Bonjour." {
+		t.Error(a)
+	}
+	for _, path := range []string{"/pdf", "/png", "/bytes"} {
+		if status, a := b.ask(t, "extract", path); status != http.StatusUnsupportedMediaType || code(a) != "unsupported_media" {
+			t.Errorf("%s: %d %v", path, status, a)
+		}
+	}
+	for _, route := range []string{"extract", "stream"} {
+		if status, a := b.ask(t, route, "/mp3"); status != http.StatusServiceUnavailable || !strings.Contains(fmt.Sprint(a), "apt-get install ffmpeg") {
+			t.Errorf("%s: %d %v", route, status, a)
+		}
+	}
+}
+
+func TestBrokenServers(t *testing.T) {
+	zeros := make([]byte, 64<<10)
+	b := newBench(t, outbound.Config{Bytes: 3 << 20, FirstByte: 400 * time.Millisecond}, media.Config{PageBytes: 1 << 20},
+		func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			switch r.URL.Path {
+			case "/404":
+				w.WriteHeader(http.StatusNotFound)
+				io.WriteString(w, "<title>Pas là</title>")
+			case "/500":
+				w.WriteHeader(http.StatusInternalServerError)
+			case "/loop":
+				http.Redirect(w, r, "/loop", http.StatusFound)
+			case "/slow":
+				<-r.Context().Done()
+			case "/stalls":
+				io.WriteString(w, "<html><head><title>Puis rien</title></head><body><p>"+paragraphs[0]+"</p>")
+				w.(http.Flusher).Flush()
+				<-r.Context().Done()
+			case "/bomb":
+				w.Header().Set("Content-Encoding", "gzip")
+				z := gzip.NewWriter(w)
+				io.WriteString(z, "<html><body><p>")
+				for range 100 {
+					z.Write(bytes.ReplaceAll(zeros, []byte{0}, []byte{'a'}))
+				}
+				z.Close()
+			case "/huge":
+				w.Header().Set("Content-Length", "10737418240")
+				for io.WriteString(w, "<html><body>"); r.Context().Err() == nil; {
+					if _, err := io.WriteString(w, "<p>"+paragraphs[0]+"</p>"); err != nil {
+						return
+					}
+				}
+			case "/deep":
+				io.WriteString(w, strings.Repeat("<div>", 50000)+"<p>"+paragraphs[0]+"</p>")
+			case "/cut":
+				w.Header().Set("Content-Length", "100000")
+				io.WriteString(w, "<html><body><p>"+paragraphs[0]+"</p>")
+			case "/inside":
+				http.Redirect(w, r, "http://127.0.0.2:1/", http.StatusFound)
+			}
+		})
+	for path, want := range map[string][2]int{ // of analyze, of extract and stream
+		"/404": {200, 502}, "/500": {502, 502}, "/loop": {502, 502}, "/slow": {504, 504}, "/inside": {403, 403},
+	} {
+		for route, status := range map[string]int{"analyze": want[0], "extract": want[1], "stream": want[1]} {
+			if got, a := b.ask(t, route, path); got != status {
+				t.Errorf("%s %s: %d, not %d (%v)", route, path, got, status, a)
+			}
+		}
+	}
+	if _, a := b.ask(t, "analyze", "/404"); a["status"] != 404.0 || a["title"] != "Pas là" {
+		t.Error(a)
+	}
+	for path, status := range map[string]int{"/bomb": 413, "/huge": 413, "/stalls": 504, "/cut": 502, "/deep": 200} {
+		if got, a := b.ask(t, "extract", path); got != status {
+			t.Errorf("extract %s: %d %v", path, got, a)
+		}
+	}
+	if status, a := b.ask(t, "analyze", "/huge"); status != 200 || a["size"] != 10737418240.0 {
+		t.Errorf("%d %v", status, a)
+	}
+	for path, code := range map[string]string{"/huge": "too_large", "/stalls": "upstream_timeout", "/cut": "upstream_failed"} {
+		all := b.stream(t, path)
+		if last := all[len(all)-1]; last.Type != "error" || last.Error.Code != code || all[0].Type != "metadata" || all[1].Content != paragraphs[0] {
+			t.Errorf("%s: %+v … %+v", path, all[0], last)
+		}
+	}
+	for u, want := range map[string]int{
+		"http://127.0.0.2/": 403, "http://169.254.169.254/latest/meta-data": 403, "http://[::1]/": 403, "http://10.0.0.1:22/": 403,
+		"http://nowhere.invalid/": 400, "ftp://x/": 400, "": 400, "http://u:p@x/": 400,
+	} {
+		for _, route := range []string{"analyze", "extract", "stream"} {
+			if resp := b.post(t, route, map[string]string{"url": u}); resp.StatusCode != want {
+				body, _ := io.ReadAll(resp.Body)
+				t.Errorf("%s %q: %d %s", route, u, resp.StatusCode, body)
+			}
+		}
+	}
+	for _, body := range []any{[]int{1}, map[string]any{"url": 1}, map[string]any{"url": b.origin.URL, "include": []string{"x"}}, map[string]any{"url": b.origin.URL, "language": "xx"}} {
+		if resp := b.post(t, "stream", body); resp.StatusCode != 400 {
+			t.Errorf("%v: %d", body, resp.StatusCode)
+		}
+	}
+}
+
+const videoPage = `<html lang="fr"><head><meta charset="utf-8"><title>Vidéo</title>%s</head><body><video src="/v.mp4"></video></body></html>`
+
+func TestMedia(t *testing.T) {
+	b := newBench(t, outbound.Config{}, media.Config{}, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/og":
+			fmt.Fprintf(w, videoPage, `<meta property="og:type" content="video.other">`)
+		case "/a.mp3":
+			w.Header().Set("Content-Type", "audio/mpeg")
+			io.WriteString(w, "ID3\x04\x00\x00\x00\x00\x00\x00")
+		default:
+			fmt.Fprintf(w, videoPage, "")
+		}
+	})
+	f := b.tools
+	f.heard = []pipeline.Segment{{Start: 0, End: 1, Text: "Bonjour."}, {Start: 1, End: 2, Text: "Au revoir."}}
+	f.found = media.Found{Title: "Autre", Author: "Chaîne", Duration: 3, Formats: []media.Format{{ID: "0", URL: "http://x/v"}}, Sound: &media.Input{URL: "http://x/sound"}}
+	f.probe = media.Probe{Title: "Un titre", Audio: true, Duration: 3, Formats: []media.Format{{ACodec: "mp3"}}}
+	for path, want := range map[string][2]string{"/video": {"video", "play http://x/sound"}, "/og": {"video", "play http://x/sound"}, "/a.mp3": {"audio", "play " + b.origin.URL + "/a.mp3"}} {
+		if _, a := b.ask(t, "analyze", path); a["kind"] != want[0] || a["duration"] != 3.0 || len(a["formats"].([]any)) != 1 {
+			t.Errorf("%s: %v", path, a)
+		}
+		f.sound = &tape{seconds: 3}
+		_, a := b.ask(t, "extract", path)
+		if a["text"] != "Bonjour. Au revoir." || len(a["segments"].([]any)) != 2 || a["complete"] != true || a["model"] != "base" ||
+			f.asked[len(f.asked)-1] != want[1] || !f.sound.closed {
+			t.Errorf("%s: %v, asked %v", path, a, f.asked)
+		}
+		f.sound = &tape{seconds: 3}
+		all := b.stream(t, path, "audio")
+		samples, words := 0, 0
+		for _, ev := range all {
+			switch ev.Type {
+			case "audio":
+				raw, err := base64.StdEncoding.DecodeString(ev.Content.(string))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, err := wav.NewReader(bytes.NewReader(raw), int64(len(raw)))
+				if err != nil || r.Rate() != 16000 || ev.Start != float64(samples)/16000 {
+					t.Fatalf("%v, %+v", err, ev.Start)
+				}
+				samples += (len(raw) - 44) / 2
+			case "text":
+				if words++; ev.End == 0 {
+					t.Errorf("%+v", ev)
+				}
+			}
+		}
+		if samples != 3*16000 || words != 2 || !f.sound.closed {
+			t.Errorf("%s: %d samples, %d segments", path, samples, words)
+		}
+	}
+	// Without yt-dlp the page's own word is taken.
+	f.noFind, f.sound = fault.New(fault.Unavailable, "engine_missing", "no"), &tape{seconds: 2}
+	if _, a := b.ask(t, "extract", "/video"); a["text"] != "Bonjour. Au revoir." || f.asked[len(f.asked)-1] != "play "+b.origin.URL+"/v.mp4" {
+		t.Errorf("%v, asked %v", a, f.asked)
+	}
+	// A medium that breaks off: what was heard is answered.
+	f.sound = &tape{seconds: 1, err: fault.New(fault.Upstream, "upstream_failed", "cut")}
+	if status, a := b.ask(t, "extract", "/a.mp3"); status != 200 || a["text"] != "Bonjour." || a["complete"] != false {
+		t.Errorf("%d %v", status, a)
+	}
+	f.sound = &tape{seconds: 1, err: fault.New(fault.TooLarge, "too_large", "big")}
+	all := b.stream(t, "/a.mp3")
+	if last := all[len(all)-1]; last.Error.Code != "too_large" || all[1].Content != "Bonjour." {
+		t.Errorf("%+v", all)
+	}
+	f.sound, f.heard = &tape{seconds: 1}, nil // music
+	if status, a := b.ask(t, "extract", "/a.mp3"); status != 200 || a["text"] != "" {
+		t.Errorf("%d %v", status, a)
+	}
+	f.noHear = fault.New(fault.Unavailable, "engine_missing", "run: brenda models pull whisper-base")
+	f.sound = &tape{seconds: 1}
+	if status, a := b.ask(t, "extract", "/a.mp3"); status != 503 {
+		t.Errorf("%d %v", status, a)
+	}
+}
+
+// TestClientLeaves: an endless medium ends when nobody listens any more.
+func TestClientLeaves(t *testing.T) {
+	b := newBench(t, outbound.Config{}, media.Config{Parallel: 1}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "audio/mpeg")
+		io.WriteString(w, "ID3\x04\x00\x00\x00\x00\x00\x00")
+	})
+	b.tools.probe = media.Probe{Audio: true, Live: true}
+	b.tools.sound = &tape{endless: true}
+	ctx, cancel := context.WithCancel(t.Context())
+	body := fmt.Sprintf(`{"url":%q,"include":["audio"]}`, b.origin.URL)
+	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, b.front.URL+"/stream", strings.NewReader(body))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	r := bufio.NewReader(resp.Body)
+	if ev, _ := next(t, r); ev.Type != "metadata" || ev.Content.(map[string]any)["live"] != true {
+		t.Fatalf("%+v", ev)
+	}
+	if ev, _ := next(t, r); ev.Type != "audio" {
+		t.Fatalf("%+v", ev)
+	}
+	if status, a := b.ask(t, "analyze", "/"); status != http.StatusServiceUnavailable || code(a) != "overloaded" {
+		t.Errorf("%d %v", status, a)
+	}
+	cancel()
+	for range 500 { // until the place is free again
+		if status, _ := b.ask(t, "analyze", "/"); status == http.StatusOK {
+			if !b.tools.sound.closed {
+				t.Error("the sound is still open")
+			}
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	t.Error("the stream goes on without its client")
+}
+
+// TestPatience: extract answers in time with what it has heard so far.
+func TestPatience(t *testing.T) {
+	b := newBench(t, outbound.Config{}, media.Config{Patience: 200 * time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "audio/mpeg")
+		io.WriteString(w, "ID3\x04\x00\x00\x00\x00\x00\x00")
+	})
+	b.tools.probe = media.Probe{Audio: true}
+	b.tools.sound = &tape{endless: true}
+	b.tools.heard = []pipeline.Segment{{End: 1, Text: "Bonjour."}}
+	if status, a := b.ask(t, "extract", "/"); status != 200 || a["text"] != "Bonjour." || a["complete"] != false {
+		t.Errorf("%d %v", status, a)
+	}
+}
