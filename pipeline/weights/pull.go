@@ -19,7 +19,7 @@ import (
 type Options struct {
 	Set   string // the set to fetch when no names are given: "default" (when empty) or "test"
 	Force bool   // fetch again what is there
-	From  string // the user's own copy of the one model named: its file, the folder of its files, or a CTranslate2 folder of Whisper
+	From  string // the user's own copy of the one model named: its file or folder, or a CTranslate2 folder of Whisper
 }
 
 // lockPoll is how often a waiting Pull looks whether the other one has finished.

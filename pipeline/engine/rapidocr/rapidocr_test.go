@@ -132,8 +132,10 @@ func TestMissing(t *testing.T) {
 func TestFindBoxes(t *testing.T) {
 	const w, h = 300, 200
 	for _, want := range []box{
-		{x: 150, y: 100, wide: 100, up: 10}, {x: 150, y: 100, wide: 100, up: 10, angle: 0.2},
-		{x: 140, y: 90, wide: 90, up: 12, angle: -0.3}, {x: 150, y: 100, wide: 80, up: 8, angle: -math.Pi / 2},
+		{x: 150, y: 100, wide: 100, up: 10},
+		{x: 150, y: 100, wide: 100, up: 10, angle: 0.2},
+		{x: 140, y: 90, wide: 90, up: 12, angle: -0.3},
+		{x: 150, y: 100, wide: 80, up: 8, angle: -math.Pi / 2},
 	} {
 		probs := make([]float32, w*h)
 		sin, cos := math.Sincos(want.angle)
@@ -179,11 +181,11 @@ func TestDecode(t *testing.T) {
 		probs = append(probs, row...)
 	}
 	d := decode(probs, alphabet)
-	text := ""
+	var text strings.Builder
 	for _, l := range d.Letters {
-		text += l.Text
+		text.WriteString(l.Text)
 	}
-	if text != "été t" || d.Steps != 10 || d.Letters[2].At != 5 || d.Letters[0].P != 0.7 {
+	if text.String() != "été t" || d.Steps != 10 || d.Letters[2].At != 5 || d.Letters[0].P != 0.7 {
 		t.Errorf("got %+v", d)
 	}
 	l := line{box: box{x: 50, y: 10, wide: 50, up: 10}, used: 1, read: d}

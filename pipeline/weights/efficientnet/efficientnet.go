@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"slices"
 
 	"github.com/nlpodyssey/gopickle/pickle"
@@ -71,6 +72,9 @@ type tensor struct {
 
 // load reads the named arrays of floats in a PyTorch file.
 func load(path string) (map[string]tensor, error) {
+	if err := checkHead(path); err != nil {
+		return nil, err
+	}
 	read, err := pytorch.LoadWithUnpickler(path, func(r io.Reader) pickle.Unpickler {
 		u := pickle.NewUnpickler(r)
 		u.FindClass = func(module, name string) (any, error) {
@@ -101,6 +105,22 @@ func load(path string) (map[string]tensor, error) {
 		}
 	}
 	return state, nil
+}
+
+// checkHead makes sure that the library takes a file for PyTorch's old format: what is empty or an archive would keep it
+// busy for ever.
+func checkHead(path string) error {
+	const magic = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	head := make([]byte, len(magic))
+	if _, err := io.ReadFull(f, head); err != nil || string(head) != magic {
+		return errors.New("not weights as PyTorch stored them before version 1.6")
+	}
+	return nil
 }
 
 // gather takes an array out of its storage, in whatever order it lies there.
