@@ -9,12 +9,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"brenda/pipeline/engine/docker/dockertest"
+	"brenda/pipeline/vitals"
 	"brenda/rest"
 	"brenda/rest/health"
 )
@@ -151,6 +153,8 @@ func testDaemonDies(t *testing.T, d *dockertest.Daemon, base string) {
 // testReady: /ready tells of a daemon that is configured and does not answer, and serves all the same.
 func testReady(t *testing.T, url string) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
 	for {
 		status, body := fetched(t, http.MethodGet, url+"/ready")
 		var got struct{ Components []health.Component }
@@ -161,7 +165,7 @@ func testReady(t *testing.T, url string) {
 			select {
 			case <-time.After(10 * time.Millisecond):
 				continue
-			case <-t.Context().Done():
+			case <-ctx.Done():
 				t.Fatal("never known")
 			}
 		}
@@ -212,6 +216,45 @@ func TestDockerConfig(t *testing.T) {
 		err := c.check()
 		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%+v: %v", c.dockerConfig, err)
+		}
+	}
+}
+
+// TestMonitorTellsOfEngines: the real engines are there with their figures, and one that is killed is counted.
+func TestMonitorTellsOfEngines(t *testing.T) {
+	p := server(t)
+	find := func(name string) (found vitals.Child) {
+		_, body := fetched(t, http.MethodGet, p.base+"/v1/monitor/engines")
+		var got struct{ Engines []vitals.Child }
+		if err := json.Unmarshal([]byte(body), &got); err != nil {
+			t.Fatalf("%s (%v)", body, err)
+		}
+		for _, c := range got.Engines {
+			if strings.HasPrefix(c.Name, name) {
+				found = c
+			}
+		}
+		return found
+	}
+	for _, name := range []string{"server", "stt", "llm ", "tts"} {
+		if c := find(name); c.State != "ready" || c.PID == 0 || c.Memory < 10<<20 || name == "server" && c.PID != p.cmd.Process.Pid {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	before := find("stt")
+	if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if c := find("stt"); c.Restarts > before.Restarts && c.State == "ready" && c.PID != before.PID && c.Reason != "" {
+			return
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			t.Fatal("not counted")
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -44,8 +45,10 @@ func program(t *testing.T, script string) string {
 func TestGPUProgram(t *testing.T) {
 	s := Start(t.Context(), Config{Disk: t.TempDir(), SMI: program(t, `case "$*" in *index,name*) echo "0, Card, 5, 10, 1, 40";; esac`)})
 	defer s.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	for {
-		sys, err := s.System(t.Context())
+		sys, err := s.System(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +60,7 @@ func TestGPUProgram(t *testing.T) {
 		}
 		select {
 		case <-time.After(10 * time.Millisecond):
-		case <-t.Context().Done():
+		case <-ctx.Done():
 			t.Fatal("no card")
 		}
 	}
