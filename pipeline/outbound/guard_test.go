@@ -1,4 +1,4 @@
-package outbound_test
+package outbound_test //nolint:depguard // its servers speak HTTP
 
 import (
 	"compress/gzip"
@@ -170,7 +170,7 @@ func TestRedirects(t *testing.T) {
 
 // TestRebinding: a name that is harmless when it is asked first and leads inside later.
 func TestRebinding(t *testing.T) {
-	srv, _ := serve(t, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Connection", "close") })
+	srv, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") })
 	here, inside := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")
 	port := outboundtest.Port(t, srv.URL)
 	g := outboundtest.Guard(t, outbound.Config{Resolver: outboundtest.Resolver(func(name string, v6 bool, n int) []netip.Addr {

@@ -1,4 +1,4 @@
-package outbound_test
+package outbound_test //nolint:depguard // its servers speak HTTP
 
 import (
 	"bytes"
@@ -70,7 +70,7 @@ func TestLeaseRelays(t *testing.T) {
 		}
 		b, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		if resp.StatusCode != 200 || string(b) != "bytes=1-2 /a" || l.Err() != nil {
+		if resp.StatusCode != http.StatusOK || string(b) != "bytes=1-2 /a" || l.Err() != nil {
 			t.Errorf("%d %q %v", resp.StatusCode, b, l.Err())
 		}
 	}
@@ -79,7 +79,7 @@ func TestLeaseRelays(t *testing.T) {
 // TestLeaseRefuses: all that a child could ask for, by plain requests and by tunnels.
 func TestLeaseRefuses(t *testing.T) {
 	srv, trap := serve(t, func(http.ResponseWriter, *http.Request) {})
-	g := outboundtest.Guard(t, outbound.Config{Resolver: outboundtest.Resolver(func(name string, v6 bool, n int) []netip.Addr {
+	g := outboundtest.Guard(t, outbound.Config{Resolver: outboundtest.Resolver(func(_ string, v6 bool, _ int) []netip.Addr {
 		if v6 {
 			return []netip.Addr{netip.MustParseAddr("::1")}
 		}

@@ -12,13 +12,13 @@ import (
 
 func TestTarget(t *testing.T) {
 	for raw, want := range map[string]string{
-		"http://example.org":                      "http://example.org",
-		" HTTPS://Example.ORG:443/a b?q=é#frag ":  "https://example.org:443/a%20b?q=%C3%A9",
-		"http://bücher.example/ü":                 "http://xn--bcher-kva.example/%C3%BC",
-		"http://[::1]:80/":                        "http://[::1]:80/",
-		"http://[0:0:0:0:0:0:0:1]/":               "http://[::1]/",
-		"http://public.example#@127.0.0.1/":       "http://public.example",
-		"http://127。0。0。1/":                       "http://127.0.0.1/",
+		"http://example.org":                       "http://example.org",
+		" HTTPS://Example.ORG:443/a b?q=é#frag ":   "https://example.org:443/a%20b?q=%C3%A9",
+		"http://bücher.example/ü":                  "http://xn--bcher-kva.example/%C3%BC",
+		"http://[::1]:80/":                         "http://[::1]:80/",
+		"http://[0:0:0:0:0:0:0:1]/":                "http://[::1]/",
+		"http://public.example#@127.0.0.1/":        "http://public.example",
+		"http://127。0。0。1/":                        "http://127.0.0.1/",
 		"http://example.org/%2e%2e/?a=<b>&c=\"d\"": "http://example.org/%2e%2e/?a=%3Cb%3E&c=%22d%22",
 	} {
 		u, err := outbound.Target(raw)

@@ -78,11 +78,11 @@ func (t *blocks) openTag(tag atom.Atom, attr map[string]string) (block, bool) {
 
 // closeTag reads an end tag. It returns the paragraph that it ends, if it does.
 func (t *blocks) closeTag(tag atom.Atom) (block, bool) {
-	switch {
-	case tag == atom.Head:
+	switch tag {
+	case atom.Head:
 		t.begun = true
 		return block{}, false
-	case tag == atom.Video, tag == atom.Audio:
+	case atom.Video, atom.Audio:
 		t.playing = ""
 	default:
 	}
@@ -191,8 +191,9 @@ func isBlock(tag atom.Atom) bool {
 		atom.Tr, atom.Td, atom.Th, atom.Hr, atom.Body, atom.Center, atom.Address, atom.Details, atom.Summary, atom.Video,
 		atom.Audio:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // ofHead tells whether an element may stand in a page's head.
@@ -201,6 +202,7 @@ func ofHead(tag atom.Atom) bool {
 	case atom.Html, atom.Head, atom.Meta, atom.Link, atom.Title, atom.Base, atom.Script, atom.Style, atom.Noscript,
 		atom.Template:
 		return true
+	default:
+		return false
 	}
-	return false
 }

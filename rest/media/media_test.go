@@ -92,7 +92,7 @@ func (f *tools) Listen(
 
 // tape is a sound of so many seconds, then err.
 type tape struct {
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // that of Play
 	seconds int
 	endless bool
 	err     error
@@ -514,7 +514,7 @@ func TestBrokenServers(t *testing.T) {
 		}
 	}
 	for _, body := range []any{[]int{1}, map[string]any{"url": 1}, map[string]any{"url": b.origin.URL, "include": []string{"x"}}, map[string]any{"url": b.origin.URL, "language": "xx"}} {
-		if resp := b.post(t, "stream", body); resp.StatusCode != 400 {
+		if resp := b.post(t, "stream", body); resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("%v: %d", body, resp.StatusCode)
 		}
 	}
@@ -601,7 +601,7 @@ func TestMedia(t *testing.T) {
 
 // TestClientLeaves: an endless medium ends when nobody listens any more.
 func TestClientLeaves(t *testing.T) {
-	b := newBench(t, outbound.Config{}, media.Config{Parallel: 1}, func(w http.ResponseWriter, r *http.Request) {
+	b := newBench(t, outbound.Config{}, media.Config{Parallel: 1}, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "audio/mpeg")
 		io.WriteString(w, "ID3\x04\x00\x00\x00\x00\x00\x00")
 	})
@@ -640,7 +640,7 @@ func TestClientLeaves(t *testing.T) {
 
 // TestPatience: extract answers in time with what it has heard so far.
 func TestPatience(t *testing.T) {
-	b := newBench(t, outbound.Config{}, media.Config{Patience: 200 * time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {
+	b := newBench(t, outbound.Config{}, media.Config{Patience: 200 * time.Millisecond}, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "audio/mpeg")
 		io.WriteString(w, "ID3\x04\x00\x00\x00\x00\x00\x00")
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 
@@ -55,9 +56,7 @@ func (m *medium) fetch(ctx context.Context, address, bytes string) (*outbound.An
 		return nil, err
 	}
 	header := map[string]string{"Accept": "*/*"}
-	for k, v := range m.in.Header {
-		header[k] = v
-	}
+	maps.Copy(header, m.in.Header)
 	if bytes != "" {
 		header["Range"] = bytes
 	}
@@ -82,8 +81,8 @@ func (m *medium) send(ctx context.Context, w io.Writer) error {
 	} else {
 		err = m.pass(out, m.body)
 	}
-	if out.err != nil {
-		return nil
+	if out.failed {
+		err = nil
 	}
 	return err
 }
@@ -99,15 +98,13 @@ func (m *medium) pass(w io.Writer, r io.Reader) error {
 
 // sink remembers that its writer has failed.
 type sink struct {
-	w   io.Writer
-	err error
+	w      io.Writer
+	failed bool
 }
 
 func (s *sink) Write(p []byte) (int, error) {
 	n, err := s.w.Write(p)
-	if err != nil {
-		s.err = err
-	}
+	s.failed = s.failed || err != nil
 	return n, err
 }
 

@@ -1,8 +1,8 @@
 // Package ffmpeg reads sound and video of any kind with ffmpeg and ffprobe.
 //
 // Each call is a child process of its own, which has no network at all: Brenda fetches the medium through an
-// [outbound.Guard] and writes it into the child's standard input. An ffmpeg that may open connections can be led anywhere by
-// what it reads (a key or a variant in an HLS playlist that is tcp://10.0.0.1 is opened past its own HTTP proxy), so its white
+// [outbound.Guard] and writes it into the child's standard input. An ffmpeg that may open connections can be led anywhere
+// by what it reads (a variant in an HLS playlist that is tcp://10.0.0.1 is opened past its own HTTP proxy), so its white
 // lists leave it the pipe and containers that name no other files; HLS is followed by Brenda herself.
 package ffmpeg
 

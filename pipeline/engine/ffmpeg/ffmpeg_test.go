@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -68,7 +69,7 @@ func newOrigin(t *testing.T) *origin {
 		switch {
 		case plain:
 			b, _ := os.ReadFile(filepath.Join(o.dir, filepath.Base(name)))
-			w.Header().Set("Content-Length", fmt.Sprint(len(b)))
+			w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 			w.Write(b)
 		case r.URL.Path == "/to":
 			http.Redirect(w, r, r.URL.Query().Get("url"), http.StatusFound)

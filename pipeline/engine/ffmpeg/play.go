@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"strconv"
 
 	"brenda/pipeline"
 	"brenda/pipeline/outbound"
@@ -59,7 +60,7 @@ func (e *Engine) Play(ctx context.Context, in Input) (*Sound, error) {
 // start starts a child that reads from standard input, or from a copy.
 func (s *Sound) start(connect func(*exec.Cmd), copied bool) error {
 	args := append([]string{"-nostdin", "-threads", "1"}, reading(copied)...)
-	args = append(args, "-map", "0:a:0", "-vn", "-sn", "-dn", "-ac", "1", "-ar", fmt.Sprint(pipeline.InputRate),
+	args = append(args, "-map", "0:a:0", "-vn", "-sn", "-dn", "-ac", "1", "-ar", strconv.Itoa(pipeline.InputRate),
 		"-f", "f32le", "-flush_packets", "1", "pipe:1")
 	r, w, err := os.Pipe()
 	if err != nil {

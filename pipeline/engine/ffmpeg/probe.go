@@ -167,7 +167,8 @@ func parse(b []byte) (Info, error) {
 		} `json:"format"`
 	}
 	if err := json.Unmarshal(b, &raw); err != nil {
-		return Info{}, fault.Wrap(fmt.Errorf("ffprobe: %w", err), fault.Internal, "engine_failed", "the medium could not be examined")
+		return Info{}, fault.Wrap(fmt.Errorf("ffprobe: %w", err), fault.Internal, "engine_failed",
+			"the medium could not be examined")
 	}
 	info := Info{Format: raw.Format.Name, BitRate: whole(raw.Format.BitRate), Tags: map[string]string{}}
 	info.Duration, _ = strconv.ParseFloat(raw.Format.Duration, 64) // absent where there is no end

@@ -115,7 +115,7 @@ type rawFormat struct {
 }
 
 // counter is what the extractors for any page add to a page's title.
-var counter = regexp.MustCompile(` \(\d+\)$`) //nolint:gochecknoglobals // a constant
+var counter = regexp.MustCompile(` \(\d+\)$`)
 
 func (r *rawItem) item() Item {
 	it := Item{

@@ -69,7 +69,8 @@ type Trap struct {
 // NewTrap sets a trap on a port, best that of the server that may be reached. The test fails when it was touched.
 func NewTrap(tb testing.TB, port uint16) *Trap {
 	tb.Helper()
-	ln, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), port).String())
+	inside := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), port)
+	ln, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", inside.String())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -157,7 +158,8 @@ func serve(c net.Conn, answer func(name string, v6 bool) []netip.Addr) error {
 		if err != nil {
 			return err
 		}
-		if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(packed))), packed...)); err != nil { //nolint:gosec // small
+		framed := append(binary.BigEndian.AppendUint16(nil, uint16(len(packed))), packed...) //nolint:gosec // small
+		if _, err := c.Write(framed); err != nil {
 			return err
 		}
 	}
