@@ -9,7 +9,7 @@ import (
 // The most that is kept of what was sent, for a client that resumes. Sound makes room first: it is soon too old to be heard.
 const (
 	ringEvents = 1024
-	ringBytes  = 512 << 10
+	ringBytes  = 256 << 10
 )
 
 // sent is an event that was put out, whether or not it arrived.

@@ -26,7 +26,7 @@ import (
 
 // benchSessionsCmd finds out how many conversations one machine carries.
 type benchSessionsCmd struct {
-	Speech   string        `placeholder:"DIR" help:"Recorded speech of deploy/test-speech.sh; default: speech beside the models."`
+	Speech   string        `placeholder:"DIR" help:"Speech made by deploy/test-speech.sh; default: speech beside the models."`
 	Sessions []int         `default:"25,50,100,150,200" help:"How many conversations at the same time, one after the other."`
 	Hold     time.Duration `default:"20s" help:"How long each of these is held."`
 	Binary   bool          `help:"As kiosks do: sound in binary frames. Default: base64 in JSON."`
@@ -134,11 +134,11 @@ func (b *benchSessionsCmd) print(env *environment, levels []sessionsLevel) error
 	if b.Binary {
 		form = "binary"
 	}
-	fmt.Fprintf(env.out, "Conversations with the real VAD and scripted engines, 20 ms frames in real time, %s, %d processors.\n"+
+	fmt.Fprintf(env.out, "Conversations with the real VAD and scripted engines, 20 ms frames in real time, %s, %d cores.\n"+
 		"Late is sound that was judged more than 20 ms after it had arrived. Behind is how late the clients of this\n"+
 		"measurement themselves were, which share the machine with the server.\n\n", form, runtime.NumCPU())
 	w := tabwriter.NewWriter(env.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "sessions\trefused\tlate\tp50 ≤\tp99 ≤\tscheduler p99\tbehind\tCPU\tCPU ms/s each\tRSS MB\tKB each\tanswers\t")
+	fmt.Fprintln(w, "sessions\trefused\tlate\tp50 ≤\tp99 ≤\tsched. p99\tbehind\tCPU\tCPU ms/s each\tRSS MB\tKB each\tanswers\t")
 	for _, l := range levels {
 		late := 100 * float64(l.Late) / float64(max(l.Pieces, 1))
 		fmt.Fprintf(w, "%d\t%d\t%.2f %%\t%.1f ms\t%.1f ms\t%.1f ms\t%.0f ms\t%.0f %%\t%.2f\t%d\t%.0f\t%d\t\n",

@@ -58,7 +58,8 @@ func (k *kiosk) stay(ctx context.Context) error {
 			return nil
 		}
 		header := http.Header{"Authorization": {"Bearer " + k.token}}
-		conn, resp, err := websocket.Dial(ctx, k.url+"?"+k.resume.Encode(), &websocket.DialOptions{ //nolint:bodyclose // Dial does it
+		to := k.url + "?" + k.resume.Encode()
+		conn, resp, err := websocket.Dial(ctx, to, &websocket.DialOptions{ //nolint:bodyclose // Dial does it
 			Subprotocols: []string{"brenda.binary.v1"}, HTTPHeader: header,
 		})
 		switch {

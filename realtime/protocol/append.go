@@ -67,8 +67,8 @@ func plain(b []byte) (value, rest []byte) {
 	if bytes.IndexByte(value, '\\') >= 0 || bytes.IndexByte(value, '\n') >= 0 || bytes.IndexByte(value, '\r') >= 0 {
 		return nil, nil
 	}
-	if n < 64 && (!utf8.Valid(value) || bytes.ContainsFunc(value, unicode.IsControl)) { // in something longer it is found not to be base64
-		return nil, nil
+	if n < 64 && (!utf8.Valid(value) || bytes.ContainsFunc(value, unicode.IsControl)) {
+		return nil, nil // something longer is sound, and no base64 has such bytes
 	}
 	return value, rest
 }
