@@ -159,7 +159,7 @@ func (s *Server) Lateness() Lateness { return s.meter.take() }
 
 // overloaded tells why one more call would make those suffer that are there, "" if it would not. The lock is held.
 func (s *Server) overloaded(now time.Time) string {
-	if len(s.calls) < fewCalls {
+	if len(s.calls) < s.cfg.Few {
 		return ""
 	}
 	late := s.meter.share(now)

@@ -160,7 +160,12 @@ func TestLateResume(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		p.drop()
 		gone := time.Now()
+		p.srv.tickets.mu.Lock()
 		token := p.srv.tickets.of[p.call]
+		p.srv.tickets.mu.Unlock()
+		if token == "" {
+			t.Error("no token was given")
+		}
 		<-p.over
 		if d := time.Since(gone); d < resumeWithin || d > resumeWithin+2*time.Second {
 			t.Errorf("it ended after %v", d)

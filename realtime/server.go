@@ -51,6 +51,7 @@ type Config struct {
 	ContextTokens int                                  // the LLM's context window
 	MaxTokens     int                                  // the longest answer, in tokens
 	Sessions      int                                  // calls at the same time; beyond it a new one is refused
+	Few           int                                  // calls that are let in however late sound is heard; 0: 4
 	Pressure      func() float64                       // share of the time in which work waits for a processor; may be nil
 	Watch         Observer                             // may be nil
 	PerClient     int                                  // calls of one machine at the same time; 0: as many as there are
@@ -77,6 +78,9 @@ type Server struct {
 
 // New returns a server whose conversations are the hub's. Close ends it.
 func New(cfg Config, engines Engines, hub *session.Hub, log *slog.Logger) *Server {
+	if cfg.Few == 0 {
+		cfg.Few = fewCalls
+	}
 	return &Server{cfg: cfg, engines: engines, hub: hub, log: log, calls: map[*call]struct{}{}, meter: newMeter()}
 }
 

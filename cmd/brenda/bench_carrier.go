@@ -30,7 +30,9 @@ import (
 
 // benchCarrierCmd is the server that 'bench sessions' measures, in a process of its own: the real WebSocket with the real
 // VAD, and behind it engines that only follow a script.
-type benchCarrierCmd struct{}
+type benchCarrierCmd struct {
+	Few int `help:"Conversations that are let in whatever it costs the others."`
+}
 
 // carrierStats is what the carrier tells of itself.
 type carrierStats struct {
@@ -43,7 +45,7 @@ type carrierStats struct {
 }
 
 // Run serves until ctx ends. Its address is the first line of its output.
-func (*benchCarrierCmd) Run(ctx context.Context, env *environment) error {
+func (b *benchCarrierCmd) Run(ctx context.Context, env *environment) error {
 	m, err := weights.New(env.Models.Dir, env.log)
 	if err != nil {
 		return err
@@ -61,7 +63,7 @@ func (*benchCarrierCmd) Run(ctx context.Context, env *environment) error {
 	names := protocol.Names{Model: "scripted", Models: []string{"scripted"}, Transcriber: "scripted", Voice: "scripted"}
 	calls := realtime.New(realtime.Config{
 		Names: func(context.Context) protocol.Names { return names }, Language: "fr",
-		ContextTokens: 4096, MaxTokens: 100, Sessions: math.MaxInt32, Pressure: cpuPressure,
+		ContextTokens: 4096, MaxTokens: 100, Sessions: math.MaxInt32, Few: b.Few, Pressure: cpuPressure,
 	}, realtime.Engines{VAD: vad, Ear: scriptedEar{}, LLM: scriptedWriter{}, Voice: scriptedVoice{}}, hub, quieter(env.log))
 	mux := http.NewServeMux()
 	mux.HandleFunc("/v1/realtime", func(w http.ResponseWriter, r *http.Request) {

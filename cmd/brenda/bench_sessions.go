@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,6 +32,7 @@ type benchSessionsCmd struct {
 	Sessions []int         `default:"25,50,100,150,200" help:"How many conversations at the same time, one after the other."`
 	Hold     time.Duration `default:"20s" help:"How long each of these is held."`
 	Binary   bool          `help:"As kiosks do: sound in binary frames. Default: base64 in JSON."`
+	Force    bool          `help:"Let everybody in. Default: the server refuses those that are too many, as it does when it serves."`
 	Profile  string        `placeholder:"FILE" help:"Write a processor profile of the server at the last number."`
 	JSON     bool          `help:"As JSON."`
 }
@@ -58,7 +61,7 @@ func (b *benchSessionsCmd) Run(ctx context.Context, env *environment) error {
 	if err != nil {
 		return err
 	}
-	server, err := startCarrier(ctx, env)
+	server, err := startCarrier(ctx, env, b.Force)
 	if err != nil {
 		return err
 	}
@@ -165,13 +168,16 @@ func verdict(out io.Writer, levels []sessionsLevel) error {
 }
 
 // startCarrier starts the server that is measured.
-func startCarrier(ctx context.Context, env *environment) (*carrier, error) {
+func startCarrier(ctx context.Context, env *environment, force bool) (*carrier, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	cmd := exec.CommandContext(ctx, self, "bench", "carrier", "--models-dir", env.Models.Dir)
+	if force {
+		cmd.Args = append(cmd.Args, "--few", strconv.Itoa(math.MaxInt32))
+	}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
