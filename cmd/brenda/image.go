@@ -117,7 +117,7 @@ func checkImages(ctx context.Context, cfg *config) finding {
 		}
 		f.Says = path
 		if err != nil {
-			f.State, f.Says, f.Mend = missing, err.Error(), "correct BRENDA_IMAGE_SERVER and BRENDA_IMAGE_WEIGHTS"
+			f.State, f.Says, f.Mend = warning, err.Error(), "correct BRENDA_IMAGE_SERVER and BRENDA_IMAGE_WEIGHTS"
 		}
 		return f
 	}
@@ -134,7 +134,7 @@ func checkImages(ctx context.Context, cfg *config) finding {
 	}
 	f.Says = "the server at image.url answers"
 	if err != nil {
-		f.State, f.Says, f.Mend = missing, fault.As(err).Msg, "start that server, or correct BRENDA_IMAGE_URL and BRENDA_IMAGE_KEY"
+		f.State, f.Says, f.Mend = warning, fault.As(err).Msg, "start that server, or correct BRENDA_IMAGE_URL and BRENDA_IMAGE_KEY"
 	}
 	return f
 }
