@@ -1,4 +1,4 @@
-package outbound_test //nolint:depguard // its servers speak HTTP
+package outbound_test
 
 import (
 	"compress/gzip"
@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
+	"net/http"          //nolint:depguard // its servers speak HTTP
+	"net/http/httptest" //nolint:depguard // its servers speak HTTP
 	"net/netip"
 	"net/url"
 	"strings"

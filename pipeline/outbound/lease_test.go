@@ -1,12 +1,12 @@
-package outbound_test //nolint:depguard // its servers speak HTTP
+package outbound_test
 
 import (
 	"bytes"
 	"context"
 	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
+	"net/http"          //nolint:depguard // its servers speak HTTP
+	"net/http/httptest" //nolint:depguard // its servers speak HTTP
 	"net/netip"
 	"net/url"
 	"strings"
