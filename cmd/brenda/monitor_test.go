@@ -22,7 +22,7 @@ import (
 )
 
 // monitored serves the monitoring routes of an instance without voices.
-func monitored(t *testing.T, ctx context.Context, dockerHost string) (*instance, *httptest.Server) { //nolint:revive // of the server, not of the test
+func monitored(ctx context.Context, t *testing.T, dockerHost string) *httptest.Server {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	cfg := &config{Data: t.TempDir(), Docker: dockerConfig{Host: dockerHost, Control: true, Wait: 30 * time.Second}}
@@ -41,7 +41,7 @@ func monitored(t *testing.T, ctx context.Context, dockerHost string) (*instance,
 			t.Error(err)
 		}
 	})
-	return in, srv
+	return srv
 }
 
 // nobody watches requests.
@@ -72,7 +72,7 @@ func TestMonitorRoutes(t *testing.T) {
 	d := dockertest.Start(t)
 	id := d.Sh("brenda-talk", dockertest.Brenda, `while :; do echo out; echo err >&2; sleep 0.1; done`)
 	foreign := d.Sh("foreign", dockertest.Plain, `exec sleep 100000`)
-	_, srv := monitored(t, t.Context(), d.Host)
+	srv := monitored(t.Context(), t, d.Host)
 	base := srv.URL + "/v1/monitor"
 	for _, c := range []struct {
 		call   string
@@ -132,7 +132,8 @@ func testDaemonDies(t *testing.T, d *dockertest.Daemon, base string) {
 		}
 		defer res.Body.Close()
 		s := &stream{lines: bufio.NewScanner(res.Body)}
-		for s.lines.Scan() && !strings.Contains(s.lines.Text(), `"content"`) {
+		for flows := false; !flows && s.lines.Scan(); {
+			flows = strings.Contains(s.lines.Text(), `"content"`)
 		}
 		all = append(all, s)
 	}
@@ -190,7 +191,7 @@ func TestMonitorEndsWithTheServer(t *testing.T) {
 	}))
 	defer fake.Close()
 	ctx, stop := context.WithCancel(t.Context())
-	_, srv := monitored(t, ctx, "tcp://"+strings.TrimPrefix(fake.URL, "http://"))
+	srv := monitored(ctx, t, "tcp://"+strings.TrimPrefix(fake.URL, "http://"))
 	res, err := http.Get(srv.URL + "/v1/monitor/containers/brenda/logs?follow=1")
 	if err != nil {
 		t.Fatal(err)

@@ -175,12 +175,12 @@ func TestLogQuery(t *testing.T) {
 		"?since=1795420800.5":         {Tail: 200, Since: time.Unix(1795420800, 5e8)},
 		"?follow=true&tail=1":         {Tail: 1, Follow: true},
 	} {
-		rt.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/containers/brenda-x/logs"+query, nil))
+		rt.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/containers/brenda-x/logs"+query, nil))
 		if q := f.query; !q.Since.Equal(want.Since) || q.Tail != want.Tail || q.Follow != want.Follow || q.Timestamps != want.Timestamps {
 			t.Errorf("%s: %+v", query, q)
 		}
 	}
-	rt.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/containers/brenda-x/logs?since=10m", nil))
+	rt.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/containers/brenda-x/logs?since=10m", nil))
 	if ago := time.Since(f.query.Since); ago < 10*time.Minute || ago > 11*time.Minute {
 		t.Errorf("10m is %v", ago)
 	}
@@ -198,7 +198,7 @@ func TestLongLog(t *testing.T) {
 		return emit(vitals.Line{Stream: "stdout", Text: "the last"})
 	}}, nil)
 	w := httptest.NewRecorder()
-	rt.ServeHTTP(w, httptest.NewRequest("GET", "/containers/brenda-x/logs?tail=10000", nil))
+	rt.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/containers/brenda-x/logs?tail=10000", nil))
 	var got struct {
 		Lines     []vitals.Line
 		Truncated bool
@@ -240,7 +240,7 @@ func kinds(all []map[string]any) string {
 func TestFollow(t *testing.T) {
 	f := &fakes{logs: twoLines}
 	w := httptest.NewRecorder()
-	serve(f, nil).ServeHTTP(w, httptest.NewRequest("GET", "/containers/brenda-x/logs?follow=1", nil))
+	serve(f, nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/containers/brenda-x/logs?follow=1", nil))
 	all := events(t, w.Body.String())
 	if kinds(all) != "container log log done" || all[0]["id"] != "a1" || all[2]["stream"] != "stderr" || all[2]["content"] != "deux" || w.Header().Get("Content-Type") != "text/event-stream" {
 		t.Errorf("%v %v", w.Header(), all)
@@ -249,7 +249,7 @@ func TestFollow(t *testing.T) {
 		return errors.Join(fault.New(fault.Unavailable, "docker_unavailable", "gone"), twoLines(ctx, emit))
 	}
 	w = httptest.NewRecorder()
-	serve(f, nil).ServeHTTP(w, httptest.NewRequest("GET", "/containers/brenda-x/logs?follow=1", nil))
+	serve(f, nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/containers/brenda-x/logs?follow=1", nil))
 	all = events(t, w.Body.String())
 	if kinds(all) != "container log log error" || all[3]["error"].(map[string]any)["code"] != "docker_unavailable" {
 		t.Errorf("%v", all)
@@ -258,7 +258,7 @@ func TestFollow(t *testing.T) {
 		return errors.Join(emit(vitals.Usage{Available: true, CPUPercent: 1}), emit(vitals.Usage{}))
 	}
 	w = httptest.NewRecorder()
-	serve(f, nil).ServeHTTP(w, httptest.NewRequest("GET", "/containers/brenda-x/stats?stream=1", nil))
+	serve(f, nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/containers/brenda-x/stats?stream=1", nil))
 	all = events(t, w.Body.String())
 	if kinds(all) != "stats stats done" || all[0]["name"] != "brenda-x" || all[1]["content"].(map[string]any)["available"] != false {
 		t.Errorf("%v", all)
@@ -301,7 +301,7 @@ func TestStreamsEnd(t *testing.T) {
 		all = append(all, res)
 		<-open
 	}
-	if res, err := get(t.Context()); err != nil || res.StatusCode != 503 {
+	if res, err := get(t.Context()); err != nil || res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("one too many: %v, %v", res.StatusCode, err)
 	} else {
 		res.Body.Close()

@@ -31,7 +31,7 @@ const MinAPI = "1.40"
 // Config says which daemon to use.
 type Config struct {
 	Host     string        // unix:///path, tcp://host:port, http://… or https://…; empty means DefaultHost
-	Certs    string        // folder of ca.pem, cert.pem and key.pem for TLS; empty means no TLS
+	Certs    string        // folder of ca.pem, cert.pem and key.pem for TLS, which a unix socket has none of; empty: no TLS
 	Own      string        // id of the container that this program runs in; empty means none
 	ReadOnly bool          // start, stop and restart are fault.Forbidden
 	Wait     time.Duration // for an answer; 0 means 5 s
@@ -90,11 +90,12 @@ func (e *Engine) dialer() (*daemon, error) {
 	}
 	d := &daemon{}
 	opts := []client.Opt{client.WithHost(e.cfg.Host), client.WithUserAgent("brenda")}
-	if dir := e.cfg.Certs; dir != "" {
+	secure := e.cfg.Certs != "" && !strings.HasPrefix(e.cfg.Host, "unix:")
+	if dir := e.cfg.Certs; secure {
 		in := func(name string) string { return filepath.Join(dir, name) }
 		opts = append(opts, client.WithTLSClientConfig(in("ca.pem"), in("cert.pem"), in("key.pem")))
 	}
-	if e.cfg.Certs != "" || strings.HasPrefix(e.cfg.Host, "https:") {
+	if secure || strings.HasPrefix(e.cfg.Host, "https:") {
 		opts = append(opts, client.WithScheme("https"))
 	}
 	opts = append(opts, func(c *client.Client) error {
