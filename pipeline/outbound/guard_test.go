@@ -1,6 +1,7 @@
 package outbound_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -228,6 +229,10 @@ func TestProxyOfTheEnvironmentIsIgnored(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	zeros := make([]byte, 64<<10)
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	z.Write(make([]byte, 10<<20))
+	z.Close()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/huge":
@@ -239,11 +244,7 @@ func TestLimits(t *testing.T) {
 			}
 		case "/bomb":
 			w.Header().Set("Content-Encoding", "gzip")
-			z := gzip.NewWriter(w)
-			for range 160 {
-				z.Write(zeros)
-			}
-			z.Close()
+			w.Write(bomb.Bytes())
 		case "/silent":
 			<-r.Context().Done()
 		case "/stalls":
@@ -276,7 +277,7 @@ func TestLimits(t *testing.T) {
 	}))
 	t.Cleanup(srv.Close)
 	const limit = 1 << 20
-	g := outboundtest.Guard(t, outbound.Config{Bytes: limit, FirstByte: 300 * time.Millisecond, Total: 600 * time.Millisecond}, srv.URL)
+	g := outboundtest.Guard(t, outbound.Config{Bytes: limit, FirstByte: time.Second, Total: 2 * time.Second}, srv.URL)
 	for path, want := range map[string]fault.Kind{
 		"/huge": fault.TooLarge, "/bomb": fault.TooLarge, "/silent": fault.Timeout, "/stalls": fault.Timeout,
 		"/drips": fault.Timeout, "/head": fault.Upstream, "/cut": fault.Upstream, "/brotli": fault.Upstream,

@@ -67,6 +67,9 @@ func (s *Service) extract(ctx context.Context, src *source, req request) (any, e
 	if err := s.examine(ctx, src); err != nil {
 		return nil, err
 	}
+	if src.about.Kind == File {
+		return nil, src.unsupported() // it looked like a medium, and is none
+	}
 	return s.extractSound(ctx, src, req)
 }
 
@@ -83,13 +86,14 @@ func (s *Service) extractPage(ctx context.Context, src *source, req request) (an
 		if err := s.findMedium(ctx, src, p); err != nil {
 			return nil, err
 		}
+		if src.lack != nil {
+			return nil, src.lack
+		}
 		if src.sound != nil || src.about.Kind == Playlist {
 			return s.extractSound(ctx, src, req)
 		}
-	}
-	src.about.Formats = p.formats()
-	if src.about.Formats == nil {
-		src.about.Formats = []Format{}
+	} else {
+		src.about.Formats = append(src.about.Formats, p.formats()...)
 	}
 	art := readArticle(content, enc, src.final, &src.about)
 	return struct {
@@ -115,8 +119,7 @@ func (s *Service) all(src *source) ([]byte, error) {
 // extractText returns a plain text as it is; other files have nothing that can be read.
 func (s *Service) extractText(src *source) (any, error) {
 	if src.about.Kind == Image || !strings.HasPrefix(http.DetectContentType(src.head), "text/") {
-		return nil, fault.New(fault.Unsupported, "unsupported_media",
-			"what is behind the URL is neither a page nor sound nor video (%s)", src.about.ContentType)
+		return nil, src.unsupported()
 	}
 	content, err := s.all(src)
 	if err != nil {
@@ -134,6 +137,11 @@ func (s *Service) extractText(src *source) (any, error) {
 		About
 		article
 	}{src.about, article{Text: text, Markdown: text, Links: []link{}, Images: []still{}}}, nil
+}
+
+func (src *source) unsupported() error {
+	return fault.New(fault.Unsupported, "unsupported_media",
+		"what is behind the URL is neither a page nor sound nor video (%s)", src.about.ContentType)
 }
 
 // errPatience is why a long medium is not heard to its end.

@@ -434,8 +434,11 @@ func TestKinds(t *testing.T) {
 }
 
 func TestBrokenServers(t *testing.T) {
-	zeros := make([]byte, 64<<10)
-	b := newBench(t, outbound.Config{Bytes: 3 << 20, FirstByte: 400 * time.Millisecond}, media.Config{PageBytes: 1 << 20},
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	io.WriteString(z, "<html><body><p>"+strings.Repeat("a", 8<<20))
+	z.Close()
+	b := newBench(t, outbound.Config{Bytes: 3 << 20, FirstByte: 1500 * time.Millisecond}, media.Config{PageBytes: 1 << 20},
 		func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
 			switch r.URL.Path {
@@ -454,12 +457,7 @@ func TestBrokenServers(t *testing.T) {
 				<-r.Context().Done()
 			case "/bomb":
 				w.Header().Set("Content-Encoding", "gzip")
-				z := gzip.NewWriter(w)
-				io.WriteString(z, "<html><body><p>")
-				for range 100 {
-					z.Write(bytes.ReplaceAll(zeros, []byte{0}, []byte{'a'}))
-				}
-				z.Close()
+				w.Write(bomb.Bytes())
 			case "/huge":
 				w.Header().Set("Content-Length", "10737418240")
 				for io.WriteString(w, "<html><body>"); r.Context().Err() == nil; {
@@ -527,6 +525,8 @@ func TestMedia(t *testing.T) {
 		switch r.URL.Path {
 		case "/og":
 			fmt.Fprintf(w, videoPage, `<meta property="og:type" content="video.other">`)
+		case "/tube":
+			io.WriteString(w, `<html><head><title>Tube</title><meta property="og:type" content="video.other"></head><body></body></html>`)
 		case "/a.mp3":
 			w.Header().Set("Content-Type", "audio/mpeg")
 			io.WriteString(w, "ID3\x04\x00\x00\x00\x00\x00\x00")
@@ -578,6 +578,27 @@ func TestMedia(t *testing.T) {
 	if _, a := b.ask(t, "extract", "/video"); a["text"] != "Bonjour. Au revoir." || f.asked[len(f.asked)-1] != "play "+b.origin.URL+"/v.mp4" {
 		t.Errorf("%v, asked %v", a, f.asked)
 	}
+	// A page that is nothing but a video needs yt-dlp.
+	for _, route := range []string{"extract", "stream"} {
+		if status, a := b.ask(t, route, "/tube"); status != 503 || code(a) != "engine_missing" {
+			t.Errorf("%s: %d %v", route, status, a)
+		}
+	}
+	if status, a := b.ask(t, "analyze", "/tube"); status != 200 || a["kind"] != "video" {
+		t.Errorf("%d %v", status, a)
+	}
+	f.noFind = fault.New(fault.Unsupported, "no_media", "no")
+	if status, a := b.ask(t, "extract", "/tube"); status != 200 || a["kind"] != "page" {
+		t.Errorf("%d %v", status, a)
+	}
+	// What looks like sound and is none.
+	f.noPlay = fault.New(fault.Unsupported, "unsupported_media", "no")
+	for _, route := range []string{"extract", "stream"} {
+		if status, a := b.ask(t, route, "/a.mp3"); status != 415 {
+			t.Errorf("%s: %d %v", route, status, a)
+		}
+	}
+	f.noPlay = nil
 	// A medium that breaks off: what was heard is answered.
 	f.sound = &tape{seconds: 1, err: fault.New(fault.Upstream, "upstream_failed", "cut")}
 	if status, a := b.ask(t, "extract", "/a.mp3"); status != 200 || a["text"] != "Bonjour." || a["complete"] != false {

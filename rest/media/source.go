@@ -64,7 +64,7 @@ type source struct {
 	body   *bufio.Reader
 	head   []byte // the first bytes
 	sound  *Input // where sound is to be read, once known
-	ready  bool   // examined
+	lack   error  // why it is not known where sound is to be read
 	close  func()
 }
 
@@ -223,7 +223,6 @@ func kindOf(mediaType string) Kind {
 
 // examine finds out the rest: of a page from its beginning, of a medium from its tracks.
 func (s *Service) examine(ctx context.Context, src *source) error {
-	src.ready = true
 	switch src.about.Kind {
 	case Page:
 		return s.examinePage(ctx, src)
@@ -274,8 +273,13 @@ func (s *Service) findMedium(ctx context.Context, src *source, p *page) error {
 		return context.Cause(ctx)
 	case err != nil || len(found.Formats) == 0 && len(found.Entries) == 0:
 		src.about.Formats = append(src.about.Formats, p.formats()...)
-		if len(p.media) > 0 {
+		switch {
+		case len(p.media) > 0:
 			src.sound = &Input{URL: p.media[0].url, Header: map[string]string{"Referer": src.about.Final}}
+		case err == nil || fault.KindOf(err) == fault.Unsupported:
+			src.about.Kind = Page // it only said so
+		default:
+			src.lack = err
 		}
 		return nil
 	}
@@ -314,6 +318,9 @@ func fill(at *string, with string) {
 func (s *Service) examineMedium(ctx context.Context, src *source) error {
 	in := Input{URL: src.about.Final}
 	src.sound = &in
+	if sniff(src.head) == typeDASH {
+		return nil // the player cannot read it, but a video it is
+	}
 	probe, err := s.play.Probe(ctx, in)
 	if err != nil {
 		if ctx.Err() != nil {

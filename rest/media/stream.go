@@ -71,6 +71,9 @@ func (s *Service) stream(ctx context.Context, out *httpx.Stream, src *source, re
 	if err := s.examine(ctx, src); err != nil {
 		return err
 	}
+	if src.about.Kind == File {
+		return src.unsupported() // it looked like a medium, and is none
+	}
 	src.close() // the player asks for itself
 	return s.streamSound(ctx, out, src, req)
 }
@@ -132,6 +135,9 @@ func (s *Service) streamPage(ctx context.Context, out *httpx.Stream, src *source
 func (s *Service) streamMedium(ctx context.Context, out *httpx.Stream, src *source, req request, p *page) error {
 	if err := s.findMedium(ctx, src, p); err != nil {
 		return err
+	}
+	if src.lack != nil {
+		return src.lack
 	}
 	src.close()
 	return s.streamSound(ctx, out, src, req)

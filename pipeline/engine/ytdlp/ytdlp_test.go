@@ -124,6 +124,7 @@ func TestNothingLeadsInside(t *testing.T) {
 	e := engine(t, g)
 	for _, u := range []string{
 		in + "/video", o.URL + "/to?url=" + url.QueryEscape(in+"/x"), o.URL + "/evil", o.URL + "/evil.m3u8",
+		o.URL + "/to?url=" + url.QueryEscape("ftp://"+o.trap.Addr+"/x"),
 		"http://rebind.test:" + port + "/video", "http://rebind.test:" + port + "/video", "http://2130706434:" + port + "/",
 	} {
 		it, err := e.Find(t.Context(), u)
