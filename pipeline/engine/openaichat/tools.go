@@ -58,12 +58,18 @@ func messages(ms []pipeline.Message) []message {
 // llama.cpp takes "required" for a hint that a small model ignores: it writes prose until the token limit. There the answer
 // is bound by a schema instead, which its grammar makes certain; the tools are still shown to the model.
 func (r *request) offer(p pipeline.Prompt, llamaCPP bool) error {
-	r.names, r.mute = map[string]bool{}, p.ToolChoice.Mode == pipeline.ToolNone
+	r.names = map[string]bool{}
 	for _, t := range p.Tools {
 		r.names[t.Name] = true
 	}
 	tools, must := p.CanCall()
 	if len(tools) == 0 {
+		r.mute = true
+		for _, m := range p.Messages { // models imitate what they have done before
+			for _, c := range m.ToolCalls {
+				r.names[c.Name] = true
+			}
+		}
 		return nil
 	}
 	for _, t := range tools {

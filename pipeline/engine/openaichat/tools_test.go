@@ -177,6 +177,13 @@ func TestUnwantedCall(t *testing.T) {
 	if text != "" || len(calls) > 0 || fault.As(err).Code != "bad_tool_call" {
 		t.Errorf("said %q, called %v, %v", text, calls, err)
 	}
+	after := hello()
+	after.Messages = append(after.Messages,
+		pipeline.Message{Role: "assistant", ToolCalls: []pipeline.ToolCall{{ID: "a", Name: "meteo", Arguments: "{}"}}},
+		pipeline.Message{Role: "tool", ToolCallID: "a", Content: "soleil"})
+	if text, calls, _, err := called(t, stream("stop", call), after); text != "" || len(calls) > 0 || fault.As(err).Code != "bad_tool_call" {
+		t.Errorf("without tools, said %q, called %v, %v", text, calls, err)
+	}
 	text, calls, done, err := called(t, stream("stop", call, `{"content":"\nIl fait beau."}`), weather("none"))
 	if text != "Il fait beau." || len(calls) > 0 || err != nil || done.FinishReason != "stop" {
 		t.Errorf("said %q, called %v, %v", text, calls, err)
