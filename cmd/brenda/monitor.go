@@ -23,7 +23,7 @@ import (
 )
 
 type dockerConfig struct {
-	Host    string        `env:"BRENDA_DOCKER_HOST,DOCKER_HOST" help:"The Docker daemon, unix:///path or tcp://host:port; default: the usual socket."` //nolint:lll // a help text
+	Host    string        `env:"BRENDA_DOCKER_HOST,DOCKER_HOST" help:"The Docker daemon, unix:///path or tcp://host:port; default: the usual socket."`         //nolint:lll // a help text
 	Certs   string        `env:"BRENDA_DOCKER_CERTS,DOCKER_CERT_PATH" placeholder:"DIR" help:"Folder of ca.pem, cert.pem and key.pem, for a daemon with TLS."` //nolint:lll // a help text
 	Control bool          `default:"true" negatable:"" help:"Allow to start, stop and restart Brenda's containers."`
 	Wait    time.Duration `default:"5s" help:"The longest wait for the Docker daemon's answer."`
