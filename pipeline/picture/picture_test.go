@@ -168,6 +168,25 @@ func TestColors(t *testing.T) {
 	}
 }
 
+func TestShrink(t *testing.T) {
+	img := image.NewGray(image.Rect(2, 3, 2+70, 3+41))
+	for i := range img.Pix {
+		img.Pix[i] = uint8(i % 70 / 10 * 30)
+	}
+	small := Shrink(img, 10)
+	if small.Bounds() != image.Rect(0, 0, 17, 10) {
+		t.Fatalf("it is %v", small.Bounds())
+	}
+	for x, want := range map[int]uint32{0: 0, 1: 0, 2: 15, 5: 60, 16: 180} {
+		if r, _, _, _ := small.At(x, 9).RGBA(); r>>8 != want {
+			t.Errorf("at %d it is %d, not %d", x, r>>8, want)
+		}
+	}
+	if same := Shrink(img, 21); same != image.Image(img) {
+		t.Error("what is small enough is another")
+	}
+}
+
 func TestGrayIsPaperBelow(t *testing.T) {
 	img := image.NewNRGBA(image.Rect(0, 0, 2, 1))
 	img.SetNRGBA(1, 0, color.NRGBA{255, 0, 0, 255})

@@ -177,6 +177,7 @@ func softmax(s []picture.Score) {
 func pixels(img image.Image) []float32 {
 	mean := [3]float32{0.48145466, 0.4578275, 0.40821073}
 	deviation := [3]float32{0.26862954, 0.26130258, 0.27577711}
+	img = picture.Shrink(img, 2*side)
 	b := img.Bounds()
 	n := min(b.Dx(), b.Dy())
 	from := image.Rect(0, 0, n, n).Add(b.Min).Add(image.Pt((b.Dx()-n)/2, (b.Dy()-n)/2))

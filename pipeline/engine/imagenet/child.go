@@ -13,12 +13,14 @@ import (
 
 	"brenda/pipeline/engine/ort"
 	"brenda/pipeline/engine/proc"
+	"brenda/pipeline/picture"
 )
 
 const methodClassify = "classify"
 
 // pixels returns the model's input: the middle of the picture, on white, as planes of (value − 127) / 128.
 func pixels(img image.Image) []float32 {
+	img = picture.Shrink(img, 2*side)
 	b := img.Bounds()
 	crop := max(1, min(b.Dx(), b.Dy())*side/256) // what lies around it was not seen in training either
 	from := image.Rect(0, 0, crop, crop).Add(b.Min).Add(image.Pt((b.Dx()-crop)/2, (b.Dy()-crop)/2))

@@ -109,7 +109,8 @@ func (e *Engine) Read(ctx context.Context, img image.Image, _ []string) (picture
 func (e *Engine) find(ctx context.Context, worker *proc.Worker, img *image.RGBA) ([]box, error) {
 	w, h := detSize(img.Rect.Dx(), img.Rect.Dy())
 	small := image.NewRGBA(image.Rect(0, 0, w, h))
-	draw.BiLinear.Scale(small, small.Rect, img, img.Rect, draw.Src, nil)
+	shrunk := picture.Shrink(img, 2*min(w, h))
+	draw.BiLinear.Scale(small, small.Rect, shrunk, shrunk.Bounds(), draw.Src, nil)
 	_, payload, err := worker.Call(ctx, methodFind, [2]int{w, h}, proc.FloatBytes(planes(small, w)), nil)
 	if err != nil {
 		return nil, fmt.Errorf("rapidocr: finding lines: %w", err)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/image/font/gofont/gobold"
 	"golang.org/x/image/font/gofont/gomono"
 	"golang.org/x/image/font/gofont/goregular"
+	"golang.org/x/image/math/f64"
 
 	"brenda/pipeline/fault"
 	"brenda/pipeline/picture"
@@ -192,6 +193,26 @@ func TestSideBySide(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// TestDouble: what is even stays even, edges stay sharp, and places are found again.
+func TestDouble(t *testing.T) {
+	g := image.NewGray(image.Rect(0, 0, 5, 3))
+	for i := range g.Pix {
+		g.Pix[i] = 200
+		if i%5 >= 3 {
+			g.Pix[i] = 20
+		}
+	}
+	s := sheet{gray: g, back: f64.Aff3{1, 0, 0, 0, 1, 0}, frame: g.Rect}.double()
+	for y := range 6 {
+		if row := s.gray.Pix[10*y:][:10]; row[0] != 200 || row[5] < 160 || row[6] > 60 || row[9] != 20 {
+			t.Errorf("line %d is %v", y, row)
+		}
+	}
+	if box := s.original(image.Rect(2, 2, 6, 4)); box != image.Rect(1, 1, 3, 2) {
+		t.Errorf("found at %v", box)
+	}
 }
 
 func TestSkew(t *testing.T) {
