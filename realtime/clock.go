@@ -21,6 +21,7 @@ func (c *call) tick(ctx context.Context) {
 	}
 	c.keep.tick(ctx, c, now)
 	c.away(ctx, now)
+	c.resume.ring.trim(now)
 }
 
 // maxHold is how long sound is held back at most: turn-taking decides sooner than that, as long as it hears anything.
@@ -66,6 +67,9 @@ func (c *call) arm() {
 		at(t)
 	}
 	if t, ok := c.awaits(); ok {
+		at(t)
+	}
+	if t, ok := c.resume.ring.due(); ok {
 		at(t)
 	}
 	if next.IsZero() {

@@ -23,6 +23,9 @@ func (c *call) finish(ctx context.Context, r *response, e ending) {
 	if r.item != nil {
 		c.closeItem(r, e)
 	}
+	if r.play != nil {
+		r.play.queue = nil // nothing more of it is sent
+	}
 	c.breakCalls(r)
 	x, ok := c.exchange(r, e)
 	switch {

@@ -114,7 +114,9 @@ func (p *playback) next(now time.Time) []byte {
 		return nil
 	}
 	piece := p.queue[:n:n]
-	p.queue = p.queue[n:]
+	if p.queue = p.queue[n:]; len(p.queue) == 0 {
+		p.queue = nil // gives the memory back
+	}
 	p.sent += n
 	return piece
 }

@@ -129,7 +129,7 @@ func (c *call) remember(ev protocol.ServerEvent, frame []byte) {
 	if !c.resume.on {
 		return
 	}
-	s := sent{id: eventID(frame), frame: frame}
+	s := sent{id: eventID(frame), frame: frame, at: time.Now()}
 	if d, ok := ev.(protocol.OutputAudioDelta); ok {
 		if p := c.playing(d.ItemID); p != nil {
 			s.sound, s.from = p, p.sent-len(d.Delta)
@@ -179,7 +179,7 @@ func (c *call) rejoin(ctx context.Context, l *leg, at place) {
 		c.fatal = err
 		return
 	}
-	c.resume.ring.mark(first, eventID(hello))
+	c.resume.ring.mark(first, eventID(hello), now)
 	frames := [][]byte{hello}
 	for _, s := range missed {
 		frames = append(frames, s.frame)

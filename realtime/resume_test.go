@@ -275,9 +275,10 @@ func TestResumeOverSockets(t *testing.T) {
 func TestRingIsBounded(t *testing.T) {
 	var r ring
 	p := &playback{}
+	now := time.Now()
 	for i := range 3000 {
-		r.add(sent{id: fmt.Sprint("event_", i), frame: make([]byte, 100)})
-		r.add(sent{frame: make([]byte, 1000), sound: p, from: i})
+		r.add(sent{id: fmt.Sprint("event_", i), frame: make([]byte, 100), at: now})
+		r.add(sent{frame: make([]byte, 1000), sound: p, from: i, at: now})
 	}
 	if len(r.list) > ringEvents || r.bytes > ringBytes {
 		t.Errorf("%d events, %d bytes", len(r.list), r.bytes)
@@ -294,6 +295,19 @@ func TestRingIsBounded(t *testing.T) {
 	}
 	if at, whole := r.after("event_2999", 0, false); !whole || at != len(r.list)-1 {
 		t.Errorf("%d of %d, %v", at, len(r.list), whole)
+	}
+	if at, ok := r.due(); !ok || !at.Equal(now.Add(soundAge)) {
+		t.Errorf("sound is dropped at %v", at)
+	}
+	r.mark(len(r.list)-1, "event_mark", now)
+	if r.trim(now.Add(soundAge)); r.bytes == 0 || r.bytes > 100*(len(r.list)/2) {
+		t.Errorf("%d bytes are left of %d events", r.bytes, len(r.list))
+	}
+	if _, ok := r.due(); ok {
+		t.Error("there is more to drop")
+	}
+	if r.trim(now.Add(2 * eventAge)); len(r.list) != 0 || r.bytes != 0 {
+		t.Errorf("%d events are left", len(r.list))
 	}
 }
 
