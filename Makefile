@@ -28,6 +28,7 @@ test: setup-test build ## Install what is missing, fetch the test models and spe
 	deploy/test-photos.sh "$(DATA)/photos"
 	deploy/test-sdserver.sh "$(CACHE)/sd-server"
 	deploy/test-files.sh "$(CACHE)/files-clients"
+	deploy/test-clients.sh "$(CACHE)/clients"
 	go test -race -timeout 40m $(PACKAGES)
 
 fuzz: ## Run every fuzzer for FUZZTIME (30 s)

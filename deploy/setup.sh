@@ -26,6 +26,8 @@ if [ "${1:-run}" = test ]; then
   need make make
   need g++ g++
   need curl curl
+  need chromium chromium
+  python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
   need wget wget
   need aria2c aria2
   need nginx nginx

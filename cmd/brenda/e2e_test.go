@@ -102,6 +102,11 @@ func server(t *testing.T) *program {
 
 // launch starts a server on a free port and waits until it is ready.
 func launch(models, data string, extra ...string) (*program, error) {
+	return launchAt("http", http.DefaultClient, models, data, extra...)
+}
+
+// launchAt is launch for a scheme, with a client that trusts the server.
+func launchAt(scheme string, client *http.Client, models, data string, extra ...string) (*program, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -112,7 +117,7 @@ func launch(models, data string, extra ...string) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &program{base: "http://" + addr, data: data, log: &lockedBuffer{}, out: &lockedBuffer{}, done: make(chan struct{})}
+	p := &program{base: scheme + "://" + addr, data: data, log: &lockedBuffer{}, out: &lockedBuffer{}, done: make(chan struct{})}
 	p.cmd = exec.Command(self, append([]string{"serve"}, extra...)...)
 	p.cmd.Env = append(os.Environ(), "BRENDA_TEST_MAIN=1", "BRENDA_LISTEN="+addr, "BRENDA_DATA="+data,
 		"BRENDA_MODELS_DIR="+models, "BRENDA_LLM_MODEL=qwen2.5-coder-0.5b", "BRENDA_LIMITS_RATE=1000", "BRENDA_LIMITS_BURST=1000")
@@ -124,7 +129,7 @@ func launch(models, data string, extra ...string) (*program, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	for {
-		resp, err := http.Get(p.base + "/ready")
+		resp, err := client.Get(p.base + "/ready")
 		if err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
