@@ -83,7 +83,7 @@ func badCalls(events []event) []string {
 // TestAnyErrand has a model that says and calls what comes to its mind, and a client that answers, speaks, cancels and
 // deletes as it likes.
 func TestAnyErrand(t *testing.T) {
-	n := 60
+	n := 40
 	if testing.Short() {
 		n = 6
 	}

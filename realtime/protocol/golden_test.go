@@ -268,3 +268,32 @@ func BenchmarkEncodeAudio(b *testing.B) {
 		}
 	}
 }
+
+// TestPointersAreEvents: an event may be given by its address, in both dialects.
+func TestPointersAreEvents(t *testing.T) {
+	for _, d := range []Dialect{GA, Beta} {
+		e := Encoder{Dialect: d, NewID: func() string { return "event_1" }}
+		for _, pair := range [][2]ServerEvent{
+			{SessionCreated{Session: NewSession(Realtime)}, nil},
+			{ResponseDone{Response: Response{ID: "resp_1", Status: Completed, Modality: AudioOut}}, nil},
+			{ItemAdded{Item: Item{ID: "i", Type: Message, Role: Assistant, Content: []Content{{Type: OutputText}}}}, nil},
+		} {
+			switch ev := pair[0].(type) {
+			case SessionCreated:
+				pair[1] = &ev
+			case ResponseDone:
+				pair[1] = &ev
+			case ItemAdded:
+				pair[1] = &ev
+			}
+			value, err := e.Encode(pair[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			pointer, err := e.Encode(pair[1])
+			if err != nil || string(pointer) != string(value) {
+				t.Errorf("by address: %s, %v\nby value:   %s", pointer, err, value)
+			}
+		}
+	}
+}
