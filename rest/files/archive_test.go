@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -27,8 +28,8 @@ type entry struct {
 }
 
 // archive makes a ZIP archive, of whatever names and types.
-func archive(t testing.TB, entries ...entry) []byte {
-	t.Helper()
+func archive(tb testing.TB, entries ...entry) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	for _, e := range entries {
@@ -45,35 +46,35 @@ func archive(t testing.TB, entries ...entry) []byte {
 			out, err = w.CreateHeader(h)
 		}
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if _, err := io.WriteString(out, e.body); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.Bytes()
 }
 
 // zeros is an archive of n bytes of zeros in one file.
-func zeros(t testing.TB, n int64) []byte {
-	t.Helper()
+func zeros(tb testing.TB, n int64) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	out, err := w.Create("zeros")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	block := make([]byte, 1<<20)
 	for ; n > 0; n -= int64(len(block)) {
 		if _, err := out.Write(block[:min(n, int64(len(block)))]); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.Bytes()
 }
@@ -84,9 +85,9 @@ func patched(b []byte, old, now string) []byte {
 }
 
 // overlapping is an archive whose entries all have the data of the first: Fifield's bomb in small.
-func overlapping(t testing.TB, copies int) []byte {
-	t.Helper()
-	one := archive(t, entry{name: "0000", body: strings.Repeat("x", 1000)})
+func overlapping(tb testing.TB, copies int) []byte {
+	tb.Helper()
+	one := archive(tb, entry{name: "0000", body: strings.Repeat("x", 1000)})
 	at := bytes.Index(one, []byte("PK\x01\x02"))
 	end := bytes.Index(one, []byte("PK\x05\x06"))
 	header := one[at:end]
@@ -104,17 +105,17 @@ func overlapping(t testing.TB, copies int) []byte {
 }
 
 // many is an archive of n empty entries.
-func many(t testing.TB, n int, name func(int) string) []byte {
-	t.Helper()
+func many(tb testing.TB, n int, name func(int) string) []byte {
+	tb.Helper()
 	all := make([]entry, n)
 	for i := range all {
 		all[i].name = name(i)
 	}
-	return archive(t, all...)
+	return archive(tb, all...)
 }
 
-func tarball(t testing.TB) []byte {
-	t.Helper()
+func tarball(tb testing.TB) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	_ = w.WriteHeader(&tar.Header{Name: "a", Typeflag: tar.TypeLink, Linkname: "/etc/passwd"})
@@ -222,7 +223,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 	mkdir(t, s.root, "src/void/nothing")
 	for i := range 70_000 {
-		if err := os.WriteFile(filepath.Join(mkdirOnce(t, s.root, "src", "many", fmt.Sprint(i/1000)), fmt.Sprint(i)), nil, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(mkdirOnce(t, s.root, "src", "many", strconv.Itoa(i/1000)), strconv.Itoa(i)), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -197,8 +197,8 @@ func pathOfURL(r *http.Request) (vault.Path, error) {
 
 // blame names the field that a fault is about, unless it names one itself.
 func blame(err error, param string) error {
-	var f *fault.Error
-	if !errors.As(err, &f) || f.Param != "" {
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok || f.Param != "" {
 		return err
 	}
 	copied := *f

@@ -202,10 +202,10 @@ func TestForms(t *testing.T) {
 }
 
 // tree returns all paths below root, without Brenda's own.
-func tree(t testing.TB, root string) []string {
-	t.Helper()
+func tree(tb testing.TB, root string) []string {
+	tb.Helper()
 	var all []string
-	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
 		rel, _ := filepath.Rel(root, path)
 		switch {
 		case err != nil:
@@ -218,7 +218,7 @@ func tree(t testing.TB, root string) []string {
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return all
 }

@@ -124,7 +124,10 @@ func (s *Service) list(w http.ResponseWriter, r *http.Request) error {
 }
 
 func line(e vault.Info) listed {
-	l := listed{Name: e.Name, Path: e.Path.String(), Type: "file", Size: e.Size, Modified: e.Modified.UTC(), MIME: typeOf(e.Name)}
+	l := listed{
+		Name: e.Name, Path: e.Path.String(), Type: "file",
+		Size: e.Size, Modified: e.Modified.UTC(), MIME: typeOf(e.Name),
+	}
 	if e.Folder {
 		l.Type, l.MIME = "directory", "inode/directory"
 	}

@@ -49,14 +49,14 @@ func TestOtherDisk(t *testing.T) {
 }
 
 // mount puts a small disk in memory at dir.
-func mount(t testing.TB, dir, size string) {
-	t.Helper()
+func mount(tb testing.TB, dir, size string) {
+	tb.Helper()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Fatalf("mount: %v (this test needs root)", err)
+		tb.Fatalf("mount: %v (this test needs root)", err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 }
@@ -95,7 +95,9 @@ func TestDeleteWhileStreaming(t *testing.T) {
 // TestNastyForms is F25.
 func TestNastyForms(t *testing.T) {
 	part := func(header, body string) string { return "--B\r\n" + header + "\r\n\r\n" + body + "\r\n" }
-	file := func(params string) string { return part("Content-Disposition: form-data; name=\"files\"; "+params, "x") }
+	file := func(params string) string {
+		return part("Content-Disposition: form-data; name=\"files\"; "+params, "x")
+	}
 	const end = "--B--\r\n"
 	long := strings.Repeat("b", 71)
 	for name, c := range map[string]struct {
@@ -195,9 +197,9 @@ func TestTwoWriters(t *testing.T) {
 					statuses[i] = s.upload(t.Context(), "d", name, content(i), overwrite).status
 					return
 				}
-				s.write(t, "src"+fmt.Sprint(i), content(i))
+				s.write(t, "src"+strconv.Itoa(i), content(i))
 				statuses[i] = s.send(t.Context(), http.MethodPost, moveRoute,
-					strings.NewReader(object("source", "src"+fmt.Sprint(i), "destination", "d/"+name, "overwrite", overwrite))).status
+					strings.NewReader(object("source", "src"+strconv.Itoa(i), "destination", "d/"+name, "overwrite", overwrite))).status
 			})
 		}
 		wg.Wait()

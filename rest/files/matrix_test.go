@@ -24,7 +24,7 @@ const secret = "the-secret-outside"
 // door is one way for a path into the server.
 type door struct {
 	name string
-	ask  func(s *server, t *testing.T, p path) answer
+	ask  func(t *testing.T, s *server, p path) answer
 }
 
 // path is a path as a client sends it: in JSON or a form, and in a URL.
@@ -37,8 +37,8 @@ func named(text string) path {
 
 // doors are all ways that paths come in by.
 func doors() []door {
-	inURL := func(method, route string) func(*server, *testing.T, path) answer {
-		return func(s *server, t *testing.T, p path) answer {
+	inURL := func(method, route string) func(*testing.T, *server, path) answer {
+		return func(t *testing.T, s *server, p path) answer {
 			t.Helper()
 			body := ""
 			if method == http.MethodPut {
@@ -47,23 +47,29 @@ func doors() []door {
 			return s.do(t, method, route+p.url, body)
 		}
 	}
-	inBody := func(method, route, field string, rest ...any) func(*server, *testing.T, path) answer {
-		return func(s *server, t *testing.T, p path) answer {
+	inBody := func(method, route, field string, rest ...any) func(*testing.T, *server, path) answer {
+		return func(t *testing.T, s *server, p path) answer {
 			t.Helper()
 			body := `{` + quoted(field) + `:` + quoted(p.text) // not by json.Marshal, which would mend what is not UTF-8
-			for i := 0; i < len(rest); i += 2 {
-				body += `,` + strings.Trim(object(rest[i], rest[i+1]), "{}")
+			if len(rest) > 0 {
+				body += `,` + strings.Trim(object(rest...), "{}")
 			}
 			return s.do(t, method, route, body+"}")
 		}
 	}
-	tus := func(meta func(p path) [2]string) func(*server, *testing.T, path) answer {
-		return func(s *server, t *testing.T, p path) answer {
+	tus := func(meta func(p path) [2]string) func(*testing.T, *server, path) answer {
+		return func(t *testing.T, s *server, p path) answer {
 			t.Helper()
 			b64 := base64.StdEncoding.EncodeToString
 			m := meta(p)
 			return s.do(t, http.MethodPost, "/v1/files/tus", "", "Tus-Resumable", "1.0.0", "Upload-Length", "0",
 				"Upload-Metadata", "path "+b64([]byte(m[0]))+",filename "+b64([]byte(m[1])))
+		}
+	}
+	inForm := func(name string, overwrite bool) func(*testing.T, *server, path) answer {
+		return func(t *testing.T, s *server, p path) answer {
+			t.Helper()
+			return s.upload(t.Context(), p.text, name, "new", overwrite)
 		}
 	}
 	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
@@ -73,8 +79,8 @@ func doors() []door {
 		{"head", inURL(http.MethodHead, downloadRoute)},
 		{"stream", inURL(get, streamRoute)},
 		{"put", inURL(http.MethodPut, uploadRoute+"/")},
-		{"form-path", func(s *server, t *testing.T, p path) answer { return s.upload(t.Context(), p.text, "up", "new", false) }},
-		{"form-over", func(s *server, t *testing.T, p path) answer { return s.upload(t.Context(), p.text, "file", "new", true) }},
+		{"form-path", inForm("up", false)},
+		{"form-over", inForm("file", true)},
 		{"form-name", formName},
 		{"tus-path", tus(func(p path) [2]string { return [2]string{p.text, "up"} })},
 		{"tus-name", tus(func(p path) [2]string { return [2]string{"", p.text} })},
@@ -96,7 +102,7 @@ func doors() []door {
 }
 
 // formName sends p as the filename of a part, escaped as little as it can be.
-func formName(s *server, t *testing.T, p path) answer {
+func formName(t *testing.T, s *server, p path) answer {
 	t.Helper()
 	name := strings.ReplaceAll(strings.ReplaceAll(p.text, `\`, `\\`), `"`, `\"`)
 	body := "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"" + name + "\"\r\n\r\nnew\r\n--B--\r\n"
@@ -244,7 +250,7 @@ func TestMatrix(t *testing.T) {
 		fmt.Fprintf(&matrix, "\n%-22s", c.id)
 		for _, d := range doors() {
 			t.Run(strings.ReplaceAll(c.id, "/", "|")+" "+d.name, func(t *testing.T) {
-				a := d.ask(s, t, c.path)
+				a := d.ask(t, s, c.path)
 				requests++
 				fmt.Fprintf(&matrix, " %10d", a.status)
 				checkMatrix(t, c.want, a)

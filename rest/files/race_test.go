@@ -51,7 +51,7 @@ func TestRace(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				a := attack(t.Context(), s, rand.IntN(1000))
+				a := attack(t.Context(), s, rand.IntN(1000)) //nolint:contextcheck // the last ones may end
 				requests.Add(1)
 				if a.status/100 == 2 {
 					good.Add(1)
@@ -77,6 +77,7 @@ func TestRace(t *testing.T) {
 
 // swap has root/name and a link to target change places until ctx ends.
 func swap(ctx context.Context, t *testing.T, root, name, target string) (n int64) {
+	t.Helper()
 	here, there := filepath.Join(root, name), filepath.Join(root, "attic", "swap-"+strings.ReplaceAll(name, "/", "-"))
 	if err := os.Symlink(target, there); err != nil {
 		t.Error(err)

@@ -81,8 +81,7 @@ func (s *Service) uploadForm(w http.ResponseWriter, r *http.Request) error {
 
 // broken is the fault of a form that ends too early or is none.
 func broken(err error) error {
-	var f *fault.Error
-	if errors.As(err, &f) {
+	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return err
 	}
 	return fault.Wrap(err, fault.Invalid, "invalid_form", "the form is not valid, or did not arrive whole")

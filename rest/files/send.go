@@ -82,7 +82,7 @@ func (s *sender) WriteHeader(status int) {
 // Write sends a part.
 func (s *sender) Write(p []byte) (int, error) {
 	if s.refused != nil {
-		return len(p), nil
+		return len(p), nil //nolint:nilerr // the text of a refusal goes nowhere
 	}
 	s.deadline(time.Now().Add(sendTimeout))
 	return s.ResponseWriter.Write(p)

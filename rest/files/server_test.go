@@ -78,26 +78,26 @@ type server struct {
 }
 
 // start serves an empty root.
-func start(t testing.TB, opt vault.Options, cfg files.Config) *server {
-	t.Helper()
-	return startAt(t, memoryDir(t), opt, cfg)
+func start(tb testing.TB, opt vault.Options, cfg files.Config) *server {
+	tb.Helper()
+	return startAt(tb, memoryDir(tb), opt, cfg)
 }
 
-func startAt(t testing.TB, root string, opt vault.Options, cfg files.Config) *server {
-	t.Helper()
+func startAt(tb testing.TB, root string, opt vault.Options, cfg files.Config) *server {
+	tb.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	v, err := vault.Open(root, opt, quiet)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config = rest.NewServer(handler(files.New(v, cfg)), quiet)
 	srv.Start()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		srv.CloseClientConnections()
 		srv.Close()
 		if err := v.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return &server{url: srv.URL, root: root, vault: v, http: srv.Client()}
@@ -109,26 +109,26 @@ type child struct {
 	cmd *exec.Cmd
 }
 
-func startChild(t testing.TB, root string, most int64) *child {
-	t.Helper()
+func startChild(tb testing.TB, root string, most int64) *child {
+	tb.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childRoot+"="+root, childMax+"="+strconv.FormatInt(most, 10))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	c := &child{cmd: cmd}
-	t.Cleanup(c.kill)
+	tb.Cleanup(c.kill)
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		t.Fatal("the child did not start: ", err)
+		tb.Fatal("the child did not start: ", err)
 	}
 	c.server = server{url: "http://" + strings.TrimSpace(line), root: root, http: &http.Client{Transport: &http.Transport{}}}
-	t.Cleanup(c.http.CloseIdleConnections)
+	tb.Cleanup(c.http.CloseIdleConnections)
 	return c
 }
 
@@ -141,11 +141,11 @@ func (c *child) kill() {
 }
 
 // memory returns a figure of /proc/PID/status, in bytes.
-func (c *child) memory(t testing.TB, name string) int64 {
-	t.Helper()
+func (c *child) memory(tb testing.TB, name string) int64 {
+	tb.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for line := range strings.Lines(string(text)) {
 		var kb int64
@@ -153,7 +153,7 @@ func (c *child) memory(t testing.TB, name string) int64 {
 			return kb << 10
 		}
 	}
-	t.Fatalf("no %s", name)
+	tb.Fatalf("no %s", name)
 	return 0
 }
 
@@ -169,12 +169,6 @@ func (a answer) code() string {
 	var e struct{ Error struct{ Code, Param string } }
 	_ = json.Unmarshal([]byte(a.body), &e)
 	return e.Error.Code
-}
-
-func (a answer) param() string {
-	var e struct{ Error struct{ Param string } }
-	_ = json.Unmarshal([]byte(a.body), &e)
-	return e.Error.Param
 }
 
 // send sends a request whose path is sent as it is. headers are names and values in turns.
@@ -199,15 +193,15 @@ func (s *server) send(ctx context.Context, method, path string, body io.Reader, 
 	return answer{res.StatusCode, res.Header, string(b), err}
 }
 
-func (s *server) do(t testing.TB, method, path, body string, headers ...string) answer {
-	t.Helper()
+func (s *server) do(tb testing.TB, method, path, body string, headers ...string) answer {
+	tb.Helper()
 	var r io.Reader
 	if body != "" {
 		r = strings.NewReader(body)
 	}
-	a := s.send(t.Context(), method, path, r, headers...)
+	a := s.send(tb.Context(), method, path, r, headers...)
 	if a.err != nil && !errors.Is(a.err, io.ErrUnexpectedEOF) {
-		t.Logf("%s %s: %v", method, path, a.err)
+		tb.Logf("%s %s: %v", method, path, a.err)
 	}
 	return a
 }
@@ -240,23 +234,23 @@ func (s *server) upload(ctx context.Context, folder, name, content string, overw
 }
 
 // write puts a file below the root behind the server's back.
-func (s *server) write(t testing.TB, name, content string) {
-	t.Helper()
+func (s *server) write(tb testing.TB, name, content string) {
+	tb.Helper()
 	full := filepath.Join(s.root, name)
 	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := os.WriteFile(full, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
 // litter returns what Brenda left below a root that should not be there: drafts anywhere, and uploads if there should be
 // none.
-func litter(t testing.TB, root string) []string {
-	t.Helper()
+func litter(tb testing.TB, root string) []string {
+	tb.Helper()
 	var found []string
-	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -271,47 +265,47 @@ func litter(t testing.TB, root string) []string {
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return found
 }
 
 // noLitter fails when something was left.
-func noLitter(t testing.TB, root string) {
-	t.Helper()
-	if l := litter(t, root); len(l) > 0 {
-		t.Errorf("litter: %q", l)
+func noLitter(tb testing.TB, root string) {
+	tb.Helper()
+	if l := litter(tb, root); len(l) > 0 {
+		tb.Errorf("litter: %q", l)
 	}
 }
 
-func contextWithCancel(t testing.TB) (context.Context, context.CancelFunc) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	t.Cleanup(cancel)
+func contextWithCancel(tb testing.TB) (context.Context, context.CancelFunc) {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(tb.Context())
+	tb.Cleanup(cancel)
 	return ctx, cancel
 }
 
 // eventually waits until something is so. The test's own timeout ends it.
-func eventually(t testing.TB, so func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, so func() bool) {
+	tb.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !so() {
 		select {
 		case <-tick.C:
-		case <-t.Context().Done():
-			t.Fatal("never")
+		case <-tb.Context().Done():
+			tb.Fatal("never")
 		}
 	}
 }
 
 // mkdirOnce is mkdir for a folder that is asked for often.
-func mkdirOnce(t testing.TB, parts ...string) string {
-	t.Helper()
+func mkdirOnce(tb testing.TB, parts ...string) string {
+	tb.Helper()
 	dir := filepath.Join(parts...)
 	if _, err := os.Stat(dir); err != nil {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return dir
@@ -324,15 +318,15 @@ func exists(name string) bool {
 
 // memoryDir returns a folder that lies in memory where the machine has such a place: a test of thousands of files, each
 // of them synced, would keep a disk busy for minutes.
-func memoryDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "brenda-test-")
+func memoryDir(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "brenda-test-") //nolint:usetesting // the one place that is not
 	if err != nil {
-		return t.TempDir()
+		return tb.TempDir()
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return dir

@@ -64,7 +64,7 @@ func (s *Service) tusCreate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	u, err := s.vault.NewUpload(p, length, overwrite, note)
+	u, err := s.vault.NewUpload(r.Context(), p, length, overwrite, note)
 	if err != nil {
 		return blame(err, "Upload-Metadata")
 	}

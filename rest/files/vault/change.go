@@ -153,8 +153,8 @@ func (v *Vault) Move(ctx context.Context, src, dst Path, folder, overwrite bool)
 }
 
 func blame(err error, param string) error {
-	var f *fault.Error
-	if !errors.As(err, &f) || f.Param != "" {
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok || f.Param != "" {
 		return err
 	}
 	copied := *f

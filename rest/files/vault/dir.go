@@ -60,7 +60,8 @@ func (d dir) enter(name string) (dir, error) {
 
 func entryOf(name string, st *unix.Stat_t) entry {
 	return entry{
-		name: name, mode: st.Mode & unix.S_IFMT, size: st.Size, ino: st.Ino, links: uint64(st.Nlink), //nolint:unconvert // 32 bits on arm64
+		name: name, mode: st.Mode & unix.S_IFMT, size: st.Size, ino: st.Ino,
+		links: uint64(st.Nlink), //nolint:unconvert // 32 bits on arm64
 		mtime: time.Unix(st.Mtim.Unix()),
 	}
 }

@@ -72,12 +72,12 @@ func writing(err error, p Path) error {
 }
 
 func common(err error, p Path) error {
-	var f *fault.Error
+	_, isFault := errors.AsType[*fault.Error](err)
 	wrap := func(kind fault.Kind, code, text string) error {
 		return fault.Wrap(err, kind, code, "%q %s", p.String(), text)
 	}
 	switch {
-	case errors.As(err, &f), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case isFault, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		return fault.Wrap(err, fault.Unavailable, CodeFull, "the server's disk is full; delete something first")

@@ -76,6 +76,7 @@ func plan(f *os.File, size int64, l Limits) ([]packedEntry, error) {
 	names := map[string]bool{} // path: is a folder
 	out := make([]packedEntry, 0, len(r.File))
 	var sum uint64
+	most := uint64(l.Bytes) //nolint:gosec // positive
 	for _, z := range r.File {
 		e, err := check(z, l)
 		if err != nil {
@@ -84,7 +85,7 @@ func plan(f *os.File, size int64, l Limits) ([]packedEntry, error) {
 		if err := unique(names, e); err != nil {
 			return nil, err
 		}
-		if sum += z.UncompressedSize64; sum > uint64(l.Bytes) || z.UncompressedSize64 > uint64(l.Bytes) { //nolint:gosec // positive
+		if sum += z.UncompressedSize64; sum > most || z.UncompressedSize64 > most {
 			return nil, errBomb("an archive may unpack to at most %d bytes", l.Bytes)
 		}
 		e.zip = z
@@ -142,7 +143,7 @@ func check(z *zip.File, l Limits) (packedEntry, error) {
 // unique refuses a second entry of the same name, and a file where others need a folder.
 func unique(names map[string]bool, e packedEntry) error {
 	twice := errArchive("unsafe_archive", "the archive has %.80q twice", e.path.String())
-	if folder, ok := names[e.path.s]; ok && !(folder && e.folder) {
+	if folder, ok := names[e.path.s]; ok && (!folder || !e.folder) {
 		return twice
 	}
 	names[e.path.s] = e.folder

@@ -73,18 +73,15 @@ func (v *Vault) unpackable(dest, archive Path, overwrite bool) error {
 
 // unpacking is [common] for errors of reading an archive.
 func unpacking(err error, archive Path) error {
-	var f *fault.Error
+	_, isFault := errors.AsType[*fault.Error](err)
+	_, isCorrupt := errors.AsType[flate.CorruptInputError](err)
 	switch {
-	case errors.As(err, &f):
+	case isFault:
 		return err
 	case errors.Is(err, unix.EEXIST):
 		return fault.Wrap(err, fault.Invalid, "unsafe_archive", "the archive has names that are the same on the server's disk")
-	case errors.Is(err, zip.ErrFormat), errors.Is(err, zip.ErrChecksum), errors.Is(err, zip.ErrAlgorithm),
+	case isCorrupt, errors.Is(err, zip.ErrFormat), errors.Is(err, zip.ErrChecksum), errors.Is(err, zip.ErrAlgorithm),
 		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return fault.Wrap(err, fault.Invalid, "damaged_archive", "the archive is damaged")
-	}
-	var corrupt flate.CorruptInputError
-	if errors.As(err, &corrupt) {
 		return fault.Wrap(err, fault.Invalid, "damaged_archive", "the archive is damaged")
 	}
 	return common(err, archive)
@@ -129,7 +126,7 @@ func (u *unpacker) prepare(all []packedEntry) error {
 		return err
 	}
 	l := u.v.opt.Archive
-	free := int64(st.Bavail) * st.Bsize / 100 * l.DiskShare //nolint:gosec,unconvert // far from the end of 64 bits
+	free := int64(st.Bavail) * st.Bsize / 100 * l.DiskShare //nolint:gosec // far from the end of 64 bits
 	u.limit = min(l.Bytes, free)
 	for _, e := range all {
 		if !e.folder {

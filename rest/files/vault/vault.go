@@ -86,8 +86,7 @@ func Open(folder string, opt Options, log *slog.Logger) (*Vault, error) {
 	v := &Vault{opt: opt, log: log, root: root, state: dir{-1}, drafts: dir{-1}, partial: dir{-1}, swept: make(chan struct{})}
 	v.used.maxBytes, v.used.maxEntries = opt.MaxBytes, opt.MaxEntries
 	if err := v.prepare(); err != nil {
-		v.closeAll()
-		return nil, fmt.Errorf("files root: %w", err)
+		return nil, errors.Join(fmt.Errorf("files root: %w", err), v.closeAll())
 	}
 	ctx, stop := context.WithCancel(context.Background()) //nolint:forbidigo // the sweeper lives as long as the vault
 	v.stop = stop
