@@ -200,19 +200,14 @@ func (c *config) check() error {
 	atLeast("history.turns", float64(c.History.Turns), 1)
 	atLeast("history.age (hours)", c.History.Age.Hours(), 1)
 	atLeast("history.idle (seconds)", c.History.Idle.Seconds(), 1)
-	errs = append(errs, c.Image.check())
-	errs = append(errs, c.Vision.check())
-	errs = append(errs, c.Docker.check())
-	errs = append(errs, c.Files.check())
+	errs = append(errs, c.Image.check(), c.Vision.check(), c.Docker.check(), c.Files.check(), c.Realtime.check(),
+		c.Translate.check(), c.Media.check())
 	if c.LLM.MaxTokens >= c.LLM.Context {
 		bad("llm.max-tokens", "%d leaves no room for the question in a context of %d", c.LLM.MaxTokens, c.LLM.Context)
 	}
 	if c.STT.Language != "auto" && len(c.STT.Language) != 2 {
 		bad("stt.language", "%q is neither a two-letter code nor auto", c.STT.Language)
 	}
-	errs = append(errs, c.Realtime.check())
-	errs = append(errs, c.Translate.check())
-	errs = append(errs, c.Media.check())
 	return errors.Join(errs...)
 }
 

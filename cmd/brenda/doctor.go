@@ -63,7 +63,8 @@ func (d *doctorCmd) Run(ctx context.Context, env *environment) error {
 
 // examine returns a finding for each thing that Brenda needs.
 func examine(ctx context.Context, cfg *config) []finding {
-	out := []finding{checkCPU(), checkData(cfg), checkDisk(cfg), checkMemory(), checkPort(ctx, cfg), checkEspeak(), checkDocker(ctx, cfg), checkImages(ctx, cfg)}
+	out := []finding{checkCPU(), checkData(cfg), checkDisk(cfg), checkMemory(), checkPort(ctx, cfg), checkEspeak()}
+	out = append(out, checkDocker(ctx, cfg), checkImages(ctx, cfg))
 	out = append(out, checkTranslation(ctx, cfg))
 	out = append(out, checkMedia(cfg)...)
 	out = append(out, checkVision(cfg)...)
