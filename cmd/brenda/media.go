@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"brenda/pipeline"
@@ -25,7 +26,7 @@ import (
 
 // mediaConfig is about the routes that read what is behind a URL.
 type mediaConfig struct {
-	Allow    []string `sep:"," placeholder:"PREFIX" help:"Private networks that URLs may lead to, such as 192.168.1.0/24; none by default."`
+	Allow    []string `sep:"," placeholder:"PREFIX" help:"Private networks that URLs may lead to, such as 192.168.1.0/24."`
 	Ports    []int    `sep:"," default:"80,443" help:"Ports that URLs may name."`
 	Parallel int      `default:"8" help:"URLs that are read at the same time; beyond it the answer is 503."`
 	MB       int      `default:"100" name:"mb" help:"Megabytes that are read of one medium at most."`
@@ -171,7 +172,9 @@ func checkMedia(cfg *config) []finding {
 		out = append(out, f)
 	}
 	if _, err := exec.LookPath("python3"); err != nil {
-		out = append(out, finding{Name: "python3", State: warning, Says: "not installed; yt-dlp needs it", Mend: "apt-get install python3"})
+		out = append(out, finding{
+			Name: "python3", State: warning, Says: "not installed; yt-dlp needs it", Mend: "apt-get install python3",
+		})
 	}
 	return out
 }
@@ -231,7 +234,8 @@ func (p mediaPlayer) Probe(ctx context.Context, in media.Input) (media.Probe, er
 		Live: info.Live, Audio: info.HasAudio(), Video: info.HasVideo(),
 	}
 	container, others, _ := strings.Cut(info.Format, ",")
-	if ext := strings.TrimPrefix(path.Ext(strings.SplitN(in.URL, "?", 2)[0]), "."); strings.Contains(","+others+",", ","+ext+",") {
+	plain, _, _ := strings.Cut(in.URL, "?")
+	if ext := strings.TrimPrefix(path.Ext(plain), "."); slices.Contains(strings.Split(others, ","), ext) {
 		container = ext
 	}
 	for _, s := range info.Streams {
