@@ -32,7 +32,7 @@ type benchSessionsCmd struct {
 	Sessions []int         `default:"25,50,100,150,200" help:"How many conversations at the same time, one after the other."`
 	Hold     time.Duration `default:"20s" help:"How long each of these is held."`
 	Binary   bool          `help:"As kiosks do: sound in binary frames. Default: base64 in JSON."`
-	Force    bool          `help:"Let everybody in. Default: the server refuses those that are too many, as it does when it serves."`
+	Force    bool          `help:"Let everybody in. Default: those that are too many are refused, as when it serves."`
 	Profile  string        `placeholder:"FILE" help:"Write a processor profile of the server at the last number."`
 	JSON     bool          `help:"As JSON."`
 }
