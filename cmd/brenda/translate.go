@@ -24,7 +24,7 @@ import (
 )
 
 type translateConfig struct {
-	Engines   []string      `sep:"," help:"Who translates what, the first that fits and has the pair: fr-en=llm,*=apertium; engines are apertium, libretranslate and llm. Default: *=libretranslate where translate.url is set, then *=apertium."`
+	Engines   []string      `sep:"," help:"Who translates what: fr-en=llm,*=apertium; default libretranslate if url is set, then apertium."`
 	URL       string        `help:"A LibreTranslate-compatible server, e.g. http://127.0.0.1:5000."`
 	Key       secret        `help:"That server's API key."`
 	Languages []string      `sep:"," default:"fr,en,es,it,de,pt,nl" help:"Languages that the engine llm translates between."`
@@ -116,16 +116,14 @@ func (in *instance) translator() *translate.Service {
 		}),
 	})
 	in.told = append(in.told, func(ctx context.Context) []health.Component {
-		return []health.Component{translateComponent(ctx, t, rules, sources)}
+		return []health.Component{translateComponent(ctx, rules, sources)}
 	})
 	in.labels.texts.Store(t)
 	return translate.New(t)
 }
 
 // translateComponent tells of translation, for /ready. It asks the disk at most, no other server.
-func translateComponent(
-	ctx context.Context, t *translation.Translator, rules []translation.Rule, sources []translation.Source,
-) health.Component {
+func translateComponent(ctx context.Context, rules []translation.Rule, sources []translation.Source) health.Component {
 	c := health.Component{Name: "translation", State: health.Ready}
 	for _, s := range sources {
 		used := slices.ContainsFunc(rules, func(r translation.Rule) bool { return r.Engine == s.Name })

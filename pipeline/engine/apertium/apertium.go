@@ -4,8 +4,9 @@
 // to translate a sentence. So chains are kept running and asked one sentence after the other, each ended by a NUL. They
 // are separate programs under the GPL, never linked.
 //
-// What must be known about them: they keep a little state from one sentence to the next (the case of a word, an
-// article), so a sentence may come out differently after another one; see the tests for how often.
+// What must be known about them: some keep a little state from one sentence to the next. Of 200 sentences from French
+// into Spanish none came out differently than by a fresh process, of 27 into Catalan none, of those 27 from Catalan into
+// English one ("El sol s'aixeca": "the sun", by a fresh process "the alone").
 package apertium
 
 import (

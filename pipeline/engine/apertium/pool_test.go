@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -187,7 +188,7 @@ func TestKilledProgram(t *testing.T) {
 
 // TestHungProgram has a program stop without dying.
 func TestHungProgram(t *testing.T) {
-	e := open(t, Config{Size: 1, Timeout: 2 * time.Second})
+	e := open(t, Config{Size: 1, Timeout: 5 * time.Second})
 	want := translate(t, e, "Le chat dort.")
 	victim := pid(t, "apertium-transf")
 	if err := syscall.Kill(victim, syscall.SIGSTOP); err != nil {
@@ -217,12 +218,27 @@ func TestCancel(t *testing.T) {
 		_, err := e.Translate(ctx, frEs, "Le chat dort.")
 		answers <- err
 	}()
+	inUse(t, e)
 	cancel(fault.ErrStopped)
 	if err := <-answers; !errors.Is(err, fault.ErrStopped) {
 		t.Errorf("it ended with %v", err)
 	}
 	if got := translate(t, e, "Le chat dort."); got != want {
 		t.Errorf("after that: %q", got)
+	}
+}
+
+// inUse returns when no chain is idle.
+func inUse(t *testing.T, e *Engine) {
+	t.Helper()
+	p, err := e.pool("fr", "es")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for idle := 1; idle > 0; runtime.Gosched() {
+		p.mu.Lock()
+		idle = len(p.idle)
+		p.mu.Unlock()
 	}
 }
 
