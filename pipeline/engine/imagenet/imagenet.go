@@ -97,11 +97,15 @@ func (e *Engine) taxonomy() (*taxonomy, error) {
 
 // Judge returns a score for each label, in their order; the scores of those that it supports sum to 1.
 func (e *Engine) Judge(ctx context.Context, img image.Image, labels []string) ([]picture.Score, error) {
+	worker, err := e.Worker()
+	if err != nil {
+		return nil, err
+	}
 	tree, err := e.taxonomy()
 	if err != nil {
 		return nil, err
 	}
-	probs, err := e.classify(ctx, img)
+	probs, err := classify(ctx, worker, img)
 	if err != nil {
 		return nil, err
 	}
@@ -178,11 +182,7 @@ func (e *Engine) translate(ctx context.Context, label string) (string, error) {
 }
 
 // classify returns the probability of each class.
-func (e *Engine) classify(ctx context.Context, img image.Image) ([]float32, error) {
-	worker, err := e.Worker()
-	if err != nil {
-		return nil, err
-	}
+func classify(ctx context.Context, worker *proc.Worker, img image.Image) ([]float32, error) {
 	_, payload, err := worker.Call(ctx, methodClassify, nil, proc.FloatBytes(pixels(img)), nil)
 	if err != nil {
 		return nil, fmt.Errorf("imagenet: %w", err)

@@ -38,7 +38,7 @@ func loadTaxonomy(dir, classes string) (*taxonomy, error) {
 	}
 	t := &taxonomy{below: map[synset][]int{}}
 	for class, leaf := range leaves {
-		for s := range ancestors(parents, leaf) {
+		for _, s := range ancestors(nil, parents, leaf) {
 			t.below[s] = append(t.below[s], class)
 		}
 	}
@@ -135,15 +135,15 @@ func readParents(path string) (map[synset][]synset, error) {
 	return parents, err
 }
 
-// ancestors returns a meaning and all that it is a kind of.
-func ancestors(parents map[synset][]synset, s synset) map[synset]bool {
-	seen := map[synset]bool{}
-	todo := []synset{s}
-	for len(todo) > 0 {
-		s, todo = todo[len(todo)-1], todo[:len(todo)-1]
-		if !seen[s] {
-			seen[s] = true
-			todo = append(todo, parents[s]...)
+// ancestors returns a meaning and all that it is a kind of, each once, in the space of buf. They are few: a search in a
+// list is faster than a map.
+func ancestors(buf []synset, parents map[synset][]synset, s synset) []synset {
+	seen := append(buf[:0], s)
+	for i := 0; i < len(seen); i++ {
+		for _, p := range parents[seen[i]] {
+			if !slices.Contains(seen, p) {
+				seen = append(seen, p)
+			}
 		}
 	}
 	return seen
@@ -151,9 +151,11 @@ func ancestors(parents map[synset][]synset, s synset) map[synset]bool {
 
 // countKinds returns how many kinds of each of the meanings WordNet lists, itself included.
 func countKinds(parents map[synset][]synset, of map[synset][]int) map[synset]int {
-	kinds := map[synset]int{}
+	kinds := make(map[synset]int, len(of))
+	var buf []synset
 	for s := range parents {
-		for a := range ancestors(parents, s) {
+		buf = ancestors(buf, parents, s)
+		for _, a := range buf {
 			if of[a] != nil {
 				kinds[a]++
 			}
