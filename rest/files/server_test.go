@@ -278,13 +278,6 @@ func noLitter(tb testing.TB, root string) {
 	}
 }
 
-func contextWithCancel(tb testing.TB) (context.Context, context.CancelFunc) {
-	tb.Helper()
-	ctx, cancel := context.WithCancel(tb.Context())
-	tb.Cleanup(cancel)
-	return ctx, cancel
-}
-
 // eventually waits until something is so. The test's own timeout ends it.
 func eventually(tb testing.TB, so func() bool) {
 	tb.Helper()

@@ -24,7 +24,7 @@ func bigSize(t *testing.T) int64 {
 	if mb, err := strconv.ParseInt(os.Getenv("BRENDA_TEST_FILES_MB"), 10, 64); err == nil {
 		return mb << 20
 	}
-	return 128 << 20
+	return usualMB << 20
 }
 
 // half makes a stream of which half can be compressed.

@@ -204,6 +204,50 @@ func TestBusy(t *testing.T) {
 	})
 }
 
+// TestUnpackStopped is F40: a client that leaves half-way, and a connection that fails, leave nothing behind.
+func TestUnpackStopped(t *testing.T) {
+	root := t.TempDir()
+	v := open(t, root, Options{})
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for _, name := range []string{"a", "d/b", "d/c"} {
+		out, err := w.Create(name)
+		must(t, err)
+		_, err = io.WriteString(out, strings.Repeat(name, 1<<18))
+		must(t, err)
+	}
+	must(t, w.Close())
+	must(t, os.WriteFile(filepath.Join(root, "x.zip"), b.Bytes(), 0o600))
+	failed := errors.New("the connection is gone")
+	for name, stop := range map[string]func(cancel func()) error{
+		"client left": func(cancel func()) error { cancel(); return nil }, "connection": func(func()) error { return failed },
+	} {
+		for files := range 3 {
+			ctx, cancel := context.WithCancel(t.Context())
+			_, err := v.Unpack(ctx, parse(t, "x.zip"), parse(t, "out"), false, func(p Progress) error {
+				if p.Files == files && p.Bytes > 0 {
+					if files > 1 && !strings.Contains(all(t, root), "/d/") {
+						t.Error("nothing was unpacked yet")
+					}
+					return stop(cancel)
+				}
+				return nil
+			})
+			cancel()
+			if !errors.Is(err, failed) && !errors.Is(err, context.Canceled) {
+				t.Errorf("%s after %d files: %v", name, files, err)
+			}
+			if got := all(t, root); got != empty+" x.zip" {
+				t.Errorf("%s after %d files: there is %s", name, files, got)
+			}
+			if b, n := v.Usage(); b != 0 || n != 0 { // the archive came behind its back
+				t.Errorf("%d bytes and %d entries are still reserved", b, n)
+			}
+		}
+	}
+	must(t, v.Close())
+}
+
 // FuzzUnpack: no archive, however broken, does anything but unpack below its folder or be refused.
 func FuzzUnpack(f *testing.F) {
 	add := func(names ...string) {
