@@ -49,7 +49,7 @@ type span struct {
 // The patterns of what is not language, the first that matches wins.
 const (
 	code    = "``[^`]+``|`[^`]+`"
-	tag     = `</?[A-Za-z][^<>]*>|<!--[^>]*-->|&(?:[A-Za-z]{2,8}|#\d{1,6}|#x[0-9A-Fa-f]{1,6});`
+	tag     = `</?[A-Za-z][^<>]*>|<!--[^<>]*-->|&(?:[A-Za-z]{2,8}|#\d{1,6}|#x[0-9A-Fa-f]{1,6});`
 	address = `(?i:https?|ftp|file|wss?)://[^\s<>"«»\x{E000}-\x{F8FF}]+|www\.[\pL\d./?=&%#_-]+|` +
 		`(?i:mailto:)?[\pL\d._%+-]+@[\pL\d-]+(?:\.[\pL\d-]+)+`
 	placeholder = `\{\{[^{}]{0,80}\}\}|[$#]?\{[^{}]{0,80}\}|\[\[[^\[\]]{0,80}\]\]|\$[A-Za-z_]\w*|` +
@@ -88,8 +88,40 @@ func protect(text string) held {
 	return h
 }
 
+// window is how many bytes are searched at once: what looks like the beginning of an address may be searched to its end
+// again and again, so that the time grows with the square.
+const window = 2000
+
 // spans finds what is not language, in order, without overlaps.
 func spans(text string) []span {
+	var out []span
+	for from := 0; from < len(text); {
+		end := from + windowEnd(text[from:])
+		for _, s := range spansIn(text[from:end]) {
+			out = append(out, span{s.start + from, s.end + from, s.kind})
+		}
+		from = end
+	}
+	return merge(out)
+}
+
+// windowEnd returns where a window that begins a text ends: in front of a space, else between two characters.
+func windowEnd(text string) int {
+	if len(text) <= window {
+		return len(text)
+	}
+	if at := strings.LastIndexAny(text[:window], " \u00a0\u3000"); at > 0 {
+		return at
+	}
+	end := window
+	for end > 1 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return end
+}
+
+// spansIn finds the spans of one window.
+func spansIn(text string) []span {
 	var out []span
 	for at := 0; at < len(text); {
 		m := patterns.FindStringSubmatchIndex(text[at:])
@@ -110,7 +142,7 @@ func spans(text string) []span {
 		out = append(out, s)
 		at = s.end
 	}
-	return merge(out)
+	return out
 }
 
 // trimAddress takes the end of a sentence off what may be an address.
@@ -118,7 +150,7 @@ func trimAddress(s string) string {
 	if !strings.Contains(s, "/") && !strings.Contains(s, "@") && !strings.HasPrefix(s, "www.") {
 		return s
 	}
-	for {
+	for range 100 {
 		short := strings.TrimRight(s, ".,;:!?'’…*")
 		for _, pair := range []string{"()", "[]"} {
 			if strings.HasSuffix(short, pair[1:]) && strings.Count(short, pair[:1]) < strings.Count(short, pair[1:]) {
@@ -130,6 +162,7 @@ func trimAddress(s string) string {
 		}
 		s = short
 	}
+	return s
 }
 
 // glued makes a word of a span and the letters and digits that it touches, so that an engine sees a whole word.

@@ -233,6 +233,20 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestHostile segments texts that make a search slow: minutes, if its time grew with the square.
+func TestHostile(t *testing.T) {
+	for _, unit := range []string{"a/", "é.1.1", "<!-- 1.1 ", "http://a)", "`1.1", "{1.1", "a.", "@a", "1.", "<a 1.1"} {
+		text := strings.Repeat(unit, 20_000/len(unit))
+		var b strings.Builder
+		for _, p := range segment(text, 0) {
+			b.WriteString(p.keep + p.restore(p.text))
+		}
+		if b.String() != text {
+			t.Errorf("%q… is not whole", unit)
+		}
+	}
+}
+
 // TestSideBySide looks at how many pieces are in work at once, and at the end of a request in the middle.
 func TestSideBySide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
