@@ -163,7 +163,7 @@ fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s; serv
 // TestThroughput compares a download of 100 MB with nginx, turn by turn in one run. The figures are printed; only a server
 // that is far behind, which one that copies the file itself would be, fails.
 func TestThroughput(t *testing.T) {
-	const size, rounds = 100 << 20, 21
+	const size = 100 << 20
 	c := startChild(t, memoryDir(t), 0)
 	c.write(t, "big", string(randomBytes(size)))
 	buf := make([]byte, 1<<20)
@@ -194,7 +194,7 @@ func TestThroughput(t *testing.T) {
 
 // TestLongList compares a list of 10,000 entries with reading the folder and looking at each of its files.
 func TestLongList(t *testing.T) {
-	const entries, rounds = 10_000, 9
+	const entries = 10_000
 	s := start(t, vault.Options{}, files.Config{})
 	dir := mkdir(t, s.root, "many")
 	for i := range entries {

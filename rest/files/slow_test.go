@@ -6,4 +6,5 @@ package files_test
 const (
 	usualMB     = 24
 	manyEntries = 3000
+	rounds      = 5
 )
