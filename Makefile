@@ -29,6 +29,7 @@ test: setup-test build ## Install what is missing, fetch the test models and spe
 	deploy/test-sdserver.sh "$(CACHE)/sd-server"
 	deploy/test-files.sh "$(CACHE)/files-clients"
 	deploy/test-clients.sh "$(CACHE)/clients"
+	deploy/test-autobahn.sh "$(CACHE)/autobahn"
 	go test -race -timeout 40m $(PACKAGES)
 
 fuzz: ## Run every fuzzer for FUZZTIME (30 s)

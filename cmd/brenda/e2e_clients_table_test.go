@@ -63,7 +63,7 @@ func (c *clientTable) String() string {
 // check compares the table with the page, or writes it there.
 func (c *clientTable) check(t *testing.T, page string) {
 	t.Helper()
-	if *updateDocs {
+	if *update {
 		if err := os.WriteFile(page, []byte(c.String()), 0o644); err != nil { //nolint:gosec // a page for everybody
 			t.Fatal(err)
 		}

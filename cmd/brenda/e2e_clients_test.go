@@ -11,7 +11,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
-	"flag"
 	"fmt"
 	"math/big"
 	"net"
@@ -28,8 +27,6 @@ import (
 	"brenda/audio/audiotest"
 	"brenda/pipeline/enginetest"
 )
-
-var updateDocs = flag.Bool("update", false, "write docs/clients.md from what this run saw")
 
 // stockClient is a published client, in the version that realtime/clients pins.
 type stockClient struct {
@@ -170,18 +167,7 @@ func judgeClient(t *testing.T, scenario string, r clientReport, said string) {
 // clientDir returns a folder with the clients' programs beside what they need, which make test installs.
 func clientDir(t *testing.T) string {
 	t.Helper()
-	cache := os.Getenv("XDG_CACHE_HOME")
-	if cache == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			t.Fatal(err)
-		}
-		cache = filepath.Join(home, ".cache")
-	}
-	installed := filepath.Join(cache, "brenda", "clients")
-	if _, err := os.Stat(filepath.Join(installed, "VERSION")); err != nil {
-		t.Fatalf("%v; make test installs the clients", err)
-	}
+	installed := enginetest.CacheDir(t, "clients")
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "..", "realtime", "clients"))); err != nil {
 		t.Fatal(err)
