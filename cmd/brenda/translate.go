@@ -24,8 +24,8 @@ import (
 )
 
 type translateConfig struct {
-	Engines   []string      `sep:"," help:"Who translates what: fr-en=llm,*=apertium; default libretranslate if url is set, then apertium."`
-	URL       string        `help:"A LibreTranslate-compatible server, e.g. http://127.0.0.1:5000."`
+	Engines   []string      `sep:"," help:"Who translates what, such as fr-en=llm,*=apertium; default *=apertium."`
+	URL       string        `help:"A LibreTranslate-compatible server, asked first by default, e.g. http://127.0.0.1:5000."`
 	Key       secret        `help:"That server's API key."`
 	Languages []string      `sep:"," default:"fr,en,es,it,de,pt,nl" help:"Languages that the engine llm translates between."`
 	Parallel  int           `default:"2" help:"Texts translated at the same time, and programs of one pair of Apertium's."`
