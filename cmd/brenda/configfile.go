@@ -126,13 +126,13 @@ func (f *yamlFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 
 // printConfig writes the effective configuration as a commented YAML file.
 func printConfig(w io.Writer, app *kong.Application) error {
-	section := ""
+	section, nested := "", sections()
 	for _, flag := range app.Flags {
 		if flag.Name == "help" || flag.Name == "config" || flag.Hidden {
 			continue
 		}
 		key, indent := flag.Name, ""
-		if head, rest, ok := strings.Cut(flag.Name, "-"); ok && sections[head] {
+		if head, rest, ok := strings.Cut(flag.Name, "-"); ok && nested[head] {
 			if head != section {
 				fmt.Fprintf(w, "\n%s:\n", head)
 				section = head
@@ -145,10 +145,15 @@ func printConfig(w io.Writer, app *kong.Application) error {
 	return nil
 }
 
-// sections are the prefixes under which flags are nested in the file.
-var sections = map[string]bool{ //nolint:gochecknoglobals // a table
-	"tls": true, "cors": true, "limits": true, "llm": true, "stt": true, "tts": true,
-	"models": true, "history": true, "log": true,
+// sections returns the prefixes under which flags are nested in the file: those of config's parts.
+func sections() map[string]bool {
+	names := map[string]bool{}
+	for f := range reflect.TypeFor[config]().Fields() {
+		if prefix := f.Tag.Get("prefix"); prefix != "" {
+			names[strings.TrimSuffix(prefix, "-")] = true
+		}
+	}
+	return names
 }
 
 // yamlValue writes a value as one line of YAML.
