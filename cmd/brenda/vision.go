@@ -22,7 +22,7 @@ import (
 	"brenda/rest/vision"
 )
 
-type visionConfig struct {
+type visionConfig struct { //nolint:lll // help texts are struct tags
 	OCR       string `default:"tesseract" enum:"tesseract,rapidocr" help:"The engine that reads text in pictures when a request names none."`
 	Analyze   string `default:"auto" enum:"auto,clip,imagenet" help:"The engine that judges labels when a request names none; auto: clip where it is installed."`
 	CLIP      string `placeholder:"DIR" help:"Folder of another CLIP: onnx/vision_model_quantized.onnx, onnx/text_model_quantized.onnx and merges.txt."`
