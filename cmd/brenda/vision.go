@@ -22,10 +22,10 @@ import (
 	"brenda/rest/vision"
 )
 
-type visionConfig struct { //nolint:lll // help texts are struct tags
-	OCR       string `default:"tesseract" enum:"tesseract,rapidocr" help:"The engine that reads text in pictures when a request names none."`
-	Analyze   string `default:"auto" enum:"auto,clip,imagenet" help:"The engine that judges labels when a request names none; auto: clip where it is installed."`
-	CLIP      string `placeholder:"DIR" help:"Folder of another CLIP: onnx/vision_model_quantized.onnx, onnx/text_model_quantized.onnx and merges.txt."`
+type visionConfig struct {
+	OCR       string `default:"tesseract" enum:"tesseract,rapidocr" help:"The usual reader of text in pictures."`
+	Analyze   string `default:"auto" enum:"auto,clip,imagenet" help:"The usual judge of labels; auto: clip where it is there."`
+	CLIP      string `placeholder:"DIR" help:"Folder of another CLIP, with the files of brenda models pull clip."`
 	Lang      string `default:"fr" help:"Language of the text in pictures when a request names none: fr, fra+eng."`
 	Parallel  int    `default:"1" help:"Pictures that are looked at at the same time."`
 	Threads   int    `default:"1" help:"Processor threads of one look."`
