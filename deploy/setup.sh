@@ -13,13 +13,13 @@ need python3 python3
 python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 need npm npm
 need espeak-ng espeak-ng
+need ffmpeg ffmpeg
 tesseract --list-langs 2>/dev/null | grep -qx fra || missing+=(tesseract-ocr tesseract-ocr-fra)
 [ -f /usr/share/wordnet/data.noun ] || missing+=(wordnet-base)
 for pair in fr-es:fr-es spa-eng:eng-spa fra-cat:fra-cat eng-cat:eng-cat ita-spa:spa-ita es-pt:es-pt fr-eo:eo-fr; do
   [ -f "/usr/share/apertium/modes/${pair%:*}.mode" ] || missing+=("apertium-${pair#*:}")
 done
 if [ "${1:-run}" = test ]; then
-  need ffmpeg ffmpeg
   need node nodejs
   need sox sox
   need cmake cmake
