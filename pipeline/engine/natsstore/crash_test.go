@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -268,7 +269,7 @@ func TestBitRot(t *testing.T) {
 			t.Errorf("%s: only %d turns are left", p, len(rec.Turns))
 		}
 		for _, u := range rec.Turns {
-			if u != turn(u.Number) {
+			if !reflect.DeepEqual(u, turn(u.Number)) {
 				t.Errorf("%s: a turn was changed: %v", p, u)
 			}
 		}

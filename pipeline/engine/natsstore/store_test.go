@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,7 +73,7 @@ func wantTurns(tb testing.TB, rec session.Record, from, to uint64) {
 	for n := from; n <= to; n++ {
 		want = append(want, turn(n))
 	}
-	if !slices.Equal(rec.Turns, want) {
+	if !reflect.DeepEqual(rec.Turns, want) {
 		tb.Fatalf("turns of %s:\n got %v\nwant %v", rec.ID, rec.Turns, want)
 	}
 }
@@ -220,7 +221,7 @@ func TestRetention(t *testing.T) {
 	if st := s.Stats(t.Context()); st.Bytes > 4<<10 || st.Turns == 0 {
 		t.Errorf("stats %+v", st)
 	}
-	if rec, err = s.Open(t.Context(), "b"); err != nil || len(rec.Turns) == 0 || rec.Turns[len(rec.Turns)-1] != turn(100) {
+	if rec, err = s.Open(t.Context(), "b"); err != nil || len(rec.Turns) == 0 || !reflect.DeepEqual(rec.Turns[len(rec.Turns)-1], turn(100)) {
 		t.Errorf("%v %v", rec, err)
 	}
 	s.Close()
