@@ -33,8 +33,9 @@ func (c *call) obey(ctx context.Context, ev protocol.ClientEvent) error {
 	case *protocol.InputAudioCommit:
 		return c.commitNow(ctx)
 	case *protocol.InputAudioClear:
-		c.forget()
+		u := c.forget()
 		c.send(protocol.InputCleared{})
+		c.makeGood(ctx, u)
 	case *protocol.ItemCreate:
 		return c.create(ctx, ev)
 	case *protocol.ItemRetrieve:
@@ -95,14 +96,16 @@ func (c *call) update(ev *protocol.SessionUpdate) error {
 	return nil
 }
 
-// forget throws away the sound that is no message yet.
-func (c *call) forget() {
+// forget throws away the sound that is no message yet, and returns the turn that it was, nil for none.
+func (c *call) forget() *utterance {
 	c.discardTurn()
-	if c.turn != nil {
-		c.drop(c.turn)
+	u := c.turn
+	if u != nil {
+		c.drop(u)
 		c.turn = nil
 	}
 	c.mic.clear()
+	return u
 }
 
 // discardTurn has turn-taking begin anew. A sound that held the answer back holds it no longer.
@@ -189,7 +192,7 @@ func (c *call) listenTo(ctx context.Context, it *item, recording []byte) {
 		if err == nil {
 			text, err = c.recognize(ctx, speech{pcm: in.pcm, probs: in.probs}, o)
 		}
-		c.post(func(context.Context) { c.settle(it.ID, text, err) })
+		c.post(func(context.Context) { c.settle(it, text, err) })
 	})
 }
 

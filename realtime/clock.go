@@ -50,10 +50,10 @@ func (c *call) arm() {
 		}
 	}
 	for _, r := range c.responses() {
-		if r.play == nil || c.held && r == c.answer || c.leg == nil {
+		if c.held && r == c.answer || c.leg == nil {
 			continue
 		}
-		if t, ok := r.play.due(); ok {
+		if t, ok := r.due(); ok {
 			at(t)
 		}
 	}

@@ -156,11 +156,14 @@ func (c *call) prepare(ctx context.Context, u *utterance, d *draft) {
 func (c *call) conclude(ctx context.Context, u *utterance) {
 	d := u.draft
 	u.draft = nil
-	c.settle(u.item, d.text, d.err)
+	c.settle(u.message, d.text, d.err)
 	switch {
 	case u.mute || !c.answers() || d.text == "" && d.err == nil:
 		c.discard(d)
 		c.served()
+		if !u.mute && d.text == "" {
+			c.makeGood(ctx, u)
+		}
 	case d.answer != nil && d.answer.held && d.version == c.items.version && c.answer == nil:
 		c.release(ctx, d.answer)
 	default:
@@ -176,17 +179,15 @@ func (c *call) discard(d *draft) {
 	}
 }
 
-// settle gives a message of sound its words, and tells the client.
-func (c *call) settle(id, text string, err error) {
-	it, _ := c.items.find(id)
-	if it == nil {
-		return // it was deleted meanwhile
-	}
+// settle gives a message of sound its words, and tells the client. A message that was deleted meanwhile gets them too: a
+// response may wait for them.
+func (c *call) settle(it *item, text string, err error) {
 	if err == nil {
 		it.setText(text)
 	}
 	it.words.known(text, err)
-	if c.cfg.Input.Transcription == nil {
+	id := it.ID
+	if there, _ := c.items.find(id); there != it || c.cfg.Input.Transcription == nil {
 		return
 	}
 	if err != nil {

@@ -19,6 +19,7 @@ type item struct {
 	seconds float64 // of sound, in a message of the person
 	cut     bool    // the answer was not heard to its end
 	kept    bool    // it is in the history
+	noise   bool    // a sound that was no speech: a prompt is better off without it
 }
 
 // words are what the person said, once that is known. Whoever waits for ready may read the rest.

@@ -43,7 +43,7 @@ func (c *call) compose(
 			entries = append(entries, entry{role: protocol.Assistant, call: &call})
 		case it.Type == protocol.FunctionCallOutput:
 			entries = append(entries, entry{role: roleTool, text: it.Output, answers: it.CallID})
-		case it.Type != protocol.Message:
+		case it.Type != protocol.Message, it.noise:
 		case it.Role == protocol.System:
 			system = append(system, it.text())
 		default:

@@ -57,6 +57,7 @@ func (c *call) begin(ctx context.Context, cfg protocol.ResponseConfig, p plan) {
 		c.side[r.id] = r
 	} else {
 		c.answer = r
+		c.paid()
 	}
 	c.announce(r)
 }
@@ -85,6 +86,7 @@ func (c *call) announce(r *response) {
 func (c *call) release(ctx context.Context, r *response) {
 	r.held = false
 	c.answer = r
+	c.paid()
 	c.announce(r)
 	backlog := r.backlog
 	r.backlog, r.replay = nil, true
@@ -229,6 +231,17 @@ func (c *call) pace(ctx context.Context, r *response) {
 	if r.result != nil && (r.play == nil || len(r.play.queue) == 0) {
 		c.complete(ctx, r)
 	}
+}
+
+// due returns when pace has something to do.
+func (r *response) due() (time.Time, bool) {
+	switch {
+	case r.closing:
+		return time.Time{}, false
+	case r.play != nil && len(r.play.queue) > 0:
+		return r.play.due()
+	}
+	return time.Time{}, r.result != nil // its end was held back
 }
 
 // sounding tells turn-taking what is being said.

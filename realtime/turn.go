@@ -20,6 +20,9 @@ type utterance struct {
 	mute    bool    // it gets no answer: the person spoke on before there was one
 	draft   *draft
 	trace   *trace
+	message *item      // what became of it; nil until it is over
+	before  *utterance // a turn that it made mute
+	owed    bool       // it took the place of an answer that nobody has heard
 }
 
 // turnConfig returns the rules of the session for package turntaking.
@@ -119,15 +122,19 @@ func (c *call) supersede() {
 }
 
 func (c *call) speechStarted(ctx context.Context, e turntaking.Effect) {
+	u := &utterance{item: protocol.NewID("item"), from: frameAt(e.At), owed: c.owes()}
 	c.supersede()
-	if t := c.cfg.Input.TurnDetection; t != nil && t.InterruptResponse && c.answer != nil {
+	if c.interruptible() && c.answer != nil {
 		c.interrupted(ctx) // it was being prepared, and nothing had been heard of it
 	}
-	if c.latest != nil && c.latest.waits() {
+	if c.latest != nil && c.latest.waits() && !c.latest.mute {
 		c.latest.mute = true // it will be answered together with what is said now
+		if c.answers() {
+			u.before = c.latest
+		}
 	}
 	c.held = false
-	c.turn = &utterance{item: protocol.NewID("item"), from: frameAt(e.At)}
+	c.turn = u
 	c.turn.echo = c.said != "" && (c.quiet.IsZero() || time.Since(c.quiet) < echoAfter)
 	c.send(protocol.SpeechStarted{ItemID: c.turn.item, AudioStartMs: int(e.At.Milliseconds())})
 }
@@ -171,6 +178,7 @@ func (c *call) turnEnded(ctx context.Context, e turntaking.Effect) {
 // commit makes a message of the turn.
 func (c *call) commit(_ context.Context, u *utterance) {
 	it := spoken(u.item)
+	u.message = it
 	it.seconds = u.seconds
 	c.catchUp()
 	version := c.items.version

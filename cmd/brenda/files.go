@@ -14,7 +14,7 @@ import (
 )
 
 type filesConfig struct {
-	Root         string        `placeholder:"DIR" help:"Folder of the files that clients keep; default: files in the data folder."`
+	Root         string        `placeholder:"DIR" help:"Folder of clients' files; default: files in the data folder."`
 	MaxUpload    int           `default:"100" help:"Megabytes that one upload may have."`
 	MaxResumable int           `default:"4096" help:"Megabytes that one resumable upload (tus) may have."`
 	Wait         time.Duration `default:"24h" help:"How long a resumable upload waits for its next part."`

@@ -70,6 +70,9 @@ func (r *request) offer(p pipeline.Prompt, llamaCPP bool) error {
 				r.names[c.Name] = true
 			}
 		}
+		if llamaCPP {
+			r.Messages = withoutCalls(r.Messages)
+		}
 		return nil
 	}
 	for _, t := range tools {
@@ -96,6 +99,29 @@ func (r *request) offer(p pipeline.Prompt, llamaCPP bool) error {
 		r.Parallel = &parallel
 	}
 	return nil
+}
+
+// withoutCalls tells in words what was called before and what came of it. A small model that is to answer, and sees the form
+// of a call right before, calls again.
+func withoutCalls(ms []message) []message {
+	called := map[string]toolCall{}
+	var out []message
+	for _, m := range ms {
+		for _, c := range m.ToolCalls {
+			called[c.ID] = c
+		}
+		switch {
+		case m.Role == "tool":
+			c := called[m.ToolCallID].Function
+			m = message{Role: "system", Content: fmt.Sprintf(
+				"Résultat de %s(%s) : %s\nRéponds maintenant en une phrase, avec ce résultat.", c.Name, c.Arguments, m.Content)}
+		case len(m.ToolCalls) > 0 && m.Content == "":
+			continue
+		}
+		m.ToolCalls, m.ToolCallID = nil, ""
+		out = append(out, m)
+	}
+	return out
 }
 
 // callSchema is the form of an answer that is a call of one of the tools, and nothing else.
