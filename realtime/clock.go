@@ -78,3 +78,14 @@ func (c *call) arm() {
 	}
 	c.clock.Reset(max(time.Until(next), 0))
 }
+
+// due returns when pace has something to do.
+func (r *response) due() (time.Time, bool) {
+	switch {
+	case r.closing:
+		return time.Time{}, false
+	case r.play != nil && len(r.play.queue) > 0:
+		return r.play.due()
+	}
+	return r.began, r.result != nil // its end was held back
+}

@@ -233,17 +233,6 @@ func (c *call) pace(ctx context.Context, r *response) {
 	}
 }
 
-// due returns when pace has something to do.
-func (r *response) due() (time.Time, bool) {
-	switch {
-	case r.closing:
-		return time.Time{}, false
-	case r.play != nil && len(r.play.queue) > 0:
-		return r.play.due()
-	}
-	return time.Time{}, r.result != nil // its end was held back
-}
-
 // sounding tells turn-taking what is being said.
 func (c *call) sounding(ctx context.Context, r *response) {
 	c.spoken = r.play
