@@ -199,11 +199,17 @@ func (w *slowWriter) last() pipeline.Prompt {
 }
 
 // evenVoice says 15 letters a second.
-type evenVoice struct{ fail error }
+type evenVoice struct {
+	fail error
+	told func(line string) // what it is given to say; nil for nobody
+}
 
 const letter = pipeline.OutputRate / 15
 
 func (v evenVoice) Synthesize(ctx context.Context, l pipeline.Line, emit func([]float32) error) error {
+	if v.told != nil {
+		v.told(l.Text)
+	}
 	select {
 	case <-time.After(100 * time.Millisecond):
 	case <-ctx.Done():
@@ -369,7 +375,7 @@ func scene(t *testing.T, s script, act func(p *person)) {
 		act(p)
 		p.hangUp()
 		all := append(p.past, p.line.events()...)
-		for _, err := range violations(all) {
+		for _, err := range append(violations(all), disorder(all)...) {
 			t.Error(err)
 		}
 		if t.Failed() {

@@ -178,7 +178,7 @@ func (c *call) show(r *response, it *item) {
 // sendDone tells the client that an item of a response is complete.
 func (c *call) sendDone(r *response, it *item) {
 	c.send(protocol.OutputItemDone{ResponseID: r.id, OutputIndex: r.index(it), Item: it.show()})
-	if !r.cfg.OutOfBand {
+	if there, _ := c.items.find(it.ID); there == it { // it is neither out of band nor deleted
 		c.items.version++
 		c.send(protocol.ItemDone{PreviousItemID: c.items.before(it.ID), Item: it.show()})
 	}
