@@ -129,9 +129,11 @@ const slow = 12 * time.Second
 
 // TestSlowEngines has engines that take so long that the person has gone on before they are through. In the end the person has an
 // answer, always, and it is an answer to all that was said.
-func TestSlowEngines(t *testing.T) {
+func TestSlowEngines(t *testing.T) { play(t, slowScenes()) }
+
+func slowScenes() []scenario {
 	noise := speaking(question, "").hearing(slow)
-	play(t, []scenario{
+	return []scenario{
 		{"a cough while the words are written down takes no answer", noise, func(p *person) {
 			p.ask()
 			p.says(1, 200)
@@ -255,7 +257,7 @@ func TestSlowEngines(t *testing.T) {
 			p.ends("completed")
 			p.count("response.created", 1) // which answers both
 		}},
-	})
+	}
 }
 
 // semantic has the melody and the words decide.
