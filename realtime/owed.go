@@ -2,9 +2,9 @@ package realtime
 
 import "context"
 
-// A sound that begins a turn takes the answer from what was said before it: an answer that is being prepared is cancelled, one
-// that waits is dropped, and a turn whose words are not known yet is to be answered together with the new one. When the sound
-// turns out to be a cough, the person still waits.
+// A sound that begins a turn takes the answer from what was said before it: an answer that is being prepared is
+// cancelled, one that waits is dropped, and a turn whose words are not known yet is to be answered together with the
+// new one. When the sound turns out to be a cough, the person still waits.
 
 // interruptible tells whether speech ends an answer.
 func (c *call) interruptible() bool {
@@ -12,8 +12,8 @@ func (c *call) interruptible() bool {
 	return t != nil && t.InterruptResponse
 }
 
-// owes tells whether a turn that begins now takes the place of an answer of which nothing has been heard. One that has called
-// functions goes on with the client, who has to ask for the next.
+// owes tells whether a turn that begins now takes the place of an answer of which nothing has been heard. One that has
+// called functions goes on with the client, who has to ask for the next.
 func (c *call) owes() bool {
 	if !c.answers() {
 		return false

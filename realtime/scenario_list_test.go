@@ -77,7 +77,6 @@ func elsewhere() []shown {
 	}
 }
 
-//nolint:gochecknoglobals // a flag
 var rewrite = flag.Bool("rewrite", false, "write docs/scenarios.md anew")
 
 // TestScenarioList holds docs/scenarios.md to be true: what it lists is there, and what is there is listed.
