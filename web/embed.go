@@ -1,5 +1,5 @@
 // Package web is Brenda's page: plain files, served as they are, with no build step. To work on it, serve this
-// folder with [New] and os.DirFS, edit, and reload.
+// folder with [New] and os.DirFS, edit, and reload. The folder browser has what drives the page in Chromium for a test.
 //
 // The page talks to /v1/realtime as any client of OpenAI's Realtime protocol does (GA dialect). Its modules are named
 // after what they know: microphone, speaker, socket, conversation, captions, waterfall, i18n; app.js joins them.

@@ -117,8 +117,11 @@ async function wake() {
       drained: () => dispatch({ type: "page.drained" }),
       level: show,
     });
-    speaker.opened = speaker.open();
   }
+  speaker.opened ??= speaker.open().catch((err) => {
+    speaker.opened = null; // the next gesture tries again
+    throw err;
+  });
   await Promise.all([context.resume(), speaker.opened]);
 }
 

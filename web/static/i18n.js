@@ -97,6 +97,7 @@ const en = {
   "page.open": "Open",
   "page.try": "For example",
   "page.keys": "Space: talk · Esc: stop",
+  "page.docs": "For developers",
 };
 
 export const tables = { fr, en };

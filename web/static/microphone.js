@@ -17,7 +17,7 @@ export class Microphone {
       await this.context.audioWorklet.addModule("/static/microphone.worklet.js");
     } catch (err) {
       stream.getTracks().forEach((t) => t.stop());
-      throw err;
+      throw new Error("the microphone's sound module did not load", { cause: err }); // whose own name is that of a busy device
     }
     this.stream = stream;
     this.source = this.context.createMediaStreamSource(stream);

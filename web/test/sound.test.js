@@ -4,6 +4,7 @@ import { RATE, decode, encode, level, toFloat, toPCM16 } from "../static/pcm.js"
 import { Resampler } from "../static/resampler.js";
 import { Playout, Ring } from "../static/ring.js";
 import { Stopwatch } from "../static/stopwatch.js";
+import { Speaker } from "../static/speaker.js";
 
 const sine = (hz, rate, n) => Float32Array.from({ length: n }, (_, i) => Math.sin((2 * Math.PI * hz * i) / rate));
 const rms = (x) => Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / x.length);
@@ -154,4 +155,15 @@ test("stopwatch: from the last sound of the question to the first of the answer"
   w.event({ type: "page.submit" });
   w.started(0);
   assert.equal(w.heard, null, "a typed question has no such time");
+});
+
+test("speaker: one that could not be opened fails at nothing, and tries again", async () => {
+  let tries = 0;
+  const addModule = () => Promise.reject(Object.assign(new Error(), { name: "AbortError", tries: ++tries }));
+  const speaker = new Speaker({ audioWorklet: { addModule } }, {});
+  for (const _ of [1, 2]) await assert.rejects(speaker.open(), { name: "Error" }); // AbortError is a busy microphone
+  assert.equal(tries, 2);
+  speaker.play("a", "AAAA");
+  speaker.finish();
+  assert.deepEqual(await speaker.flush(), []);
 });
