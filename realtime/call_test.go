@@ -28,6 +28,8 @@ import (
 
 // memory is a store without a disk.
 type memory struct {
+	takes time.Duration // to keep a turn
+
 	mu   sync.Mutex
 	recs map[string]session.Record
 }
@@ -41,6 +43,7 @@ func (m *memory) Open(_ context.Context, id string) (session.Record, error) {
 }
 
 func (m *memory) Append(_ context.Context, id string, t session.Turn) error {
+	time.Sleep(m.takes)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.recs[id]

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"brenda/pipeline"
+	"brenda/pipeline/fault"
 )
 
 // scenario is a scene with a name, which the list in docs/scenarios.md has.
@@ -249,6 +250,37 @@ func slowScenes() []scenario {
 			p.ends("completed")
 			p.asked(another)
 		}},
+		{"the disk takes 10 s for each turn", speaking(question, another, ""), func(p *person) {
+			p.store.takes = 10 * time.Second
+			p.ask()
+			p.wait("response.output_audio.done")
+			p.says(1, 1000)
+			p.quiet(800)
+			p.says(2, 200)
+			p.quiet(40_000)
+			p.ends("completed")
+			p.ends("completed")
+			p.asked(another)
+			p.history(question, another)
+		}},
+		{"a machine that preempts the draft again and again", preempted(question), func(p *person) {
+			p.ask()
+			p.quiet(20_000)
+			p.ends("completed")
+			p.count("response.created", 1)
+			p.asked(question)
+		}},
+		{"a function's result comes with a cough before it is told", withCough(errands("", paris())), func(p *person) {
+			p.types(question)
+			p.ends("completed")
+			p.result("call_1", "soleil")
+			p.send(`{"type":"response.create"}`)
+			p.wait("response.created")
+			p.says(0, 200)
+			p.quiet(5000)
+			p.ends("cancelled")
+			p.ends("completed")
+		}},
 		{"typed while a cough follows what was said", noise, func(p *person) {
 			p.ask()
 			p.says(1, 200)
@@ -265,3 +297,20 @@ func semantic(s script, judge pipeline.TurnDetector) script {
 	s.turn = judge
 	return s.session(`{"type":"realtime","audio":{"input":{"transcription":{"model":"whisper-1"},"turn_detection":{"type":"semantic_vad"}}}}`)
 }
+
+// preempted has the model taken away from the first answers.
+func preempted(said string) script {
+	s, times := speaking(said), 3
+	s.llm = func(pipeline.Prompt) (string, error) {
+		time.Sleep(time.Second)
+		if times > 0 {
+			times--
+			return "", fault.ErrPreempted
+		}
+		return usualAnswer, nil
+	}
+	return s
+}
+
+// withCough is a scene in which the first word is none.
+func withCough(s script) script { s.words = []string{""}; return s }
