@@ -142,7 +142,7 @@ func visit(t *testing.T, p *program, scenario, name string) (r pageReport, said 
 // browse runs page.mjs and returns the last line it prints. The browser is its child, and ends with it.
 func browse(t *testing.T, dir, scenario string, env ...string) []byte {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "page.mjs", scenario)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)

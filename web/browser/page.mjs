@@ -11,7 +11,7 @@ import { chromium } from "playwright-core";
 
 const { BASE, CHROMIUM, SPEECH, HOLD, OUT } = process.env;
 const here = (name) => new URL(name, import.meta.url).pathname;
-const WAIT = { timeout: 120000, polling: 50 };
+const WAIT = { timeout: 240000, polling: 50 };
 const WIDE = { viewport: { width: 1280, height: 800 } };
 const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 
@@ -181,6 +181,7 @@ const scenarios = {
     await line.mend();
     await visit.phase("ready");
     await visit.type("Dis bonjour.");
+    await visit.phase("speaking");
     await visit.answered(2);
     await visit.shot("reconnect-answered");
   },
@@ -194,6 +195,7 @@ const scenarios = {
     await visit.shot("denied");
     visit.told = await visit.page.textContent("#notice");
     await visit.type("Dis bonjour.");
+    await visit.phase("speaking");
     await visit.answered(1);
     await visit.shot("denied-answered");
   },

@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { RATE, decode, encode, level, toFloat, toPCM16 } from "../static/pcm.js";
 import { Resampler } from "../static/resampler.js";
 import { Playout, Ring } from "../static/ring.js";
-import { Stopwatch } from "../static/stopwatch.js";
 import { Speaker } from "../static/speaker.js";
+import { Stopwatch } from "../static/stopwatch.js";
 
 const sine = (hz, rate, n) => Float32Array.from({ length: n }, (_, i) => Math.sin((2 * Math.PI * hz * i) / rate));
 const rms = (x) => Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / x.length);
