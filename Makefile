@@ -32,7 +32,7 @@ test: setup-test build ## Install what is missing, fetch the test models and spe
 	deploy/test-autobahn.sh "$(CACHE)/autobahn"
 	go test -race -timeout 40m $(PACKAGES)
 
-fuzz: ## Run every fuzzer for FUZZTIME (30 s)
+fuzz: ## Run every fuzzer, those of strangers' bytes for FUZZTIME (30 s)
 	deploy/fuzz.sh $(FUZZTIME)
 
 lint: $(LINT) ## Check the style and the direction of imports
