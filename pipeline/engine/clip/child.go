@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -17,46 +15,36 @@ import (
 )
 
 const (
+	engineName = "clip"
+	flagImage  = "image"  // the image encoder
+	flagText   = "text"   // the text encoder
+	flagMerges = "merges" // the tokenizer's file
+
 	methodImage = "image" // payload: pixels → payload: vector
 	methodText  = "text"  // meta: the text → payload: vector
 )
 
-// ChildMain is the child: it loads the encoders and answers the parent until its pipe ends. args are what [New]
-// appends to Config.Exec.
+// ChildMain is the child: it loads the encoders and answers the parent until its pipe ends.
 func ChildMain(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("clip", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	library := flags.String("ort", "", "ONNX Runtime's shared library")
-	imageModel := flags.String("image", "", "the image encoder's file")
-	textModel := flags.String("text", "", "the text encoder's file")
-	merges := flags.String("merges", "", "the tokenizer's file")
-	threads := flags.Int("threads", 1, "threads of one inference")
-	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("clip: %w", err)
-	}
-	r, w, err := proc.Stdio()
+	return ort.Child{Name: engineName, Flags: []string{flagImage, flagText, flagMerges}, Open: open}.Main(ctx, args)
+}
+
+func open(m *ort.Models) (map[string]proc.Handler, error) {
+	tokens, err := loadTokenizer(m.File(flagMerges))
 	if err != nil {
-		return fmt.Errorf("clip: %w", err)
+		return nil, fmt.Errorf("the tokenizer: %w", err)
 	}
-	if err := ort.Load(*library); err != nil {
-		return fmt.Errorf("clip: %w", err)
-	}
-	tokens, err := loadTokenizer(*merges)
+	images, err := openEncoder(m, m.File(flagImage))
 	if err != nil {
-		return fmt.Errorf("clip: the tokenizer: %w", err)
+		return nil, fmt.Errorf("the image encoder: %w", err)
 	}
-	images, err := openEncoder(*imageModel, *threads)
+	texts, err := openEncoder(m, m.File(flagText))
 	if err != nil {
-		return fmt.Errorf("clip: the image encoder: %w", err)
+		return nil, fmt.Errorf("the text encoder: %w", err)
 	}
-	texts, err := openEncoder(*textModel, *threads)
-	if err != nil {
-		return errors.Join(fmt.Errorf("clip: the text encoder: %w", err), images.Close())
-	}
-	err = proc.Serve(ctx, r, w, map[string]proc.Handler{
-		methodImage: imageHandler(images), methodText: textHandler(texts, tokens),
-	})
-	return errors.Join(err, images.Close(), texts.Close())
+	return map[string]proc.Handler{
+		methodImage: ort.FloatsHandler(images.Session, 1, 3, side, side), methodText: textHandler(texts, tokens),
+	}, nil
 }
 
 // encoder is a network with its inputs in the order in which they are given.
@@ -67,7 +55,7 @@ type encoder struct {
 
 // openEncoder opens a network of which only the layout is known: its inputs are told by their names, its result is
 // the output that is named after an embedding, or the only one.
-func openEncoder(path string, threads int) (*encoder, error) {
+func openEncoder(m *ort.Models, path string) (*encoder, error) {
 	ins, outs, err := onnx.GetInputOutputInfo(path)
 	if err != nil {
 		return nil, err
@@ -86,27 +74,8 @@ func openEncoder(path string, threads int) (*encoder, error) {
 	if i < 0 {
 		return nil, errors.New("none of its outputs is called an embedding")
 	}
-	e.Session, err = ort.Open(path, e.inputs, []string{outs[i].Name}, ort.Options{Threads: threads})
+	e.Session, err = m.Open(path, e.inputs, []string{outs[i].Name})
 	return e, err
-}
-
-func imageHandler(e *encoder) proc.Handler {
-	return func(ctx context.Context, _ json.RawMessage, payload []byte,
-		_ func(meta any, payload []byte) error,
-	) (any, []byte, error) {
-		in, err := proc.Floats(payload)
-		if err != nil {
-			return nil, nil, err
-		}
-		if len(in) != 3*side*side || len(e.inputs) != 1 {
-			return nil, nil, fmt.Errorf("%d values for %d inputs", len(in), len(e.inputs))
-		}
-		out, err := e.Run(ctx, ort.Tensor{Shape: []int64{1, 3, side, side}, Floats: in})
-		if err != nil {
-			return nil, nil, err
-		}
-		return nil, proc.FloatBytes(out[0]), nil
-	}
 }
 
 func textHandler(e *encoder, t *tokenizer) proc.Handler {

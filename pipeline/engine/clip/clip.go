@@ -12,16 +12,12 @@ import (
 	"image"
 	"log/slog"
 	"math"
-	"os"
-	"slices"
-	"strconv"
-	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/image/draw"
 
+	"brenda/pipeline/engine/ort"
 	"brenda/pipeline/engine/proc"
-	"brenda/pipeline/fault"
 	"brenda/pipeline/picture"
 )
 
@@ -63,23 +59,13 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("clip: %w", err)
 	}
-	exec := slices.Clone(cfg.Exec)
-	if len(exec) == 0 {
-		exec = []string{"", "engine", "clip"}
-	}
-	exec = append(exec, "-ort", cfg.ORTLib, "-image", cfg.Image, "-text", cfg.Text, "-merges", cfg.Merges,
-		"-threads", strconv.Itoa(max(1, cfg.Threads)))
-	return &Engine{cfg: cfg, texts: texts, Lazy: proc.NewLazy(func() (*proc.Worker, error) {
-		for _, path := range []string{cfg.ORTLib, cfg.Image, cfg.Text, cfg.Merges} {
-			if _, err := os.Stat(path); err != nil {
-				return nil, fault.Wrap(err, fault.Unavailable, "model_missing",
-					"CLIP is not installed; run: brenda models pull clip onnxruntime")
-			}
-		}
-		return proc.StartWorker(ctx, proc.WorkerConfig{
-			Name: "clip", Exec: exec, Env: cfg.Env, Log: cfg.Log, CancelGrace: time.Second, KillOnStuck: true,
-		}), nil
-	})}, nil
+	return &Engine{cfg: cfg, texts: texts, Lazy: ort.Worker{
+		Name: engineName, Library: cfg.ORTLib, Files: []ort.File{
+			{Flag: flagImage, Path: cfg.Image}, {Flag: flagText, Path: cfg.Text}, {Flag: flagMerges, Path: cfg.Merges},
+		},
+		Missing: "CLIP is not installed; run: brenda models pull clip onnxruntime",
+		Threads: cfg.Threads, Exec: cfg.Exec, Env: cfg.Env, Log: cfg.Log,
+	}.Lazy(ctx)}, nil
 }
 
 // Judge returns a score for each label, in their order: the softmax of how well "a photo of a …" fits. All labels are

@@ -14,26 +14,12 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"brenda/pipeline/enginetest"
 	"brenda/pipeline/fault"
 	"brenda/pipeline/weights/onnxgraph"
 )
 
-const asChild = "CLIP_TEST_CHILD"
-
-// TestMain makes the test binary its own child, as the server is.
-func TestMain(m *testing.M) {
-	if os.Getenv(asChild) != "" {
-		if err := ChildMain(context.Background(), os.Args[1:]); err != nil {
-			os.Stderr.WriteString(err.Error())
-			os.Exit(1)
-		}
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { enginetest.MainWithChild(m, ChildMain) }
 
 // merges joins three words of the toy vocabulary, and "an" where it is not a word of its own.
 const merges = "#version: 0.2\nr e\nre d</w>\nb l\nbl u\nblu e</w>\na n\n\ng re\ngre e\ngree n</w>\n"
@@ -113,14 +99,11 @@ func config(tb testing.TB) Config {
 	y := text.Node("Gather", []string{text.Floats("table", []int64{tok.end + 1, 3}, table...), ids}, "words")
 	y = text.Node("ReduceMean", []string{y}, "text_embeds", onnxgraph.Ints("axes", 1), onnxgraph.Int("keepdims", 0))
 	text.Output(y, 1, 3)
-	lib := filepath.Join(enginetest.ModelsDir(tb), "onnxruntime", "libonnxruntime.so")
-	if _, err := os.Stat(lib); err != nil {
-		tb.Fatalf("%v; run: brenda models pull onnxruntime", err)
-	}
+	exec, env := enginetest.AsChild()
 	return Config{
-		ORTLib: lib, Image: write("image.onnx", img.Model("image")), Text: write("text.onnx", text.Model("text")),
-		Merges: write("merges.txt", []byte(merges)), Exec: []string{""}, Env: []string{asChild + "=1"},
-		Translator: french{"rouge": "red", "vert": "green", "bleu": "blue"},
+		ORTLib: enginetest.ORTLib(tb), Translator: french{"rouge": "red", "vert": "green", "bleu": "blue"},
+		Image: write("image.onnx", img.Model("image")), Text: write("text.onnx", text.Model("text")),
+		Merges: write("merges.txt", []byte(merges)), Exec: exec, Env: env,
 	}
 }
 
@@ -139,12 +122,7 @@ func engine(tb testing.TB, c Config) *Engine {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return e
+	return enginetest.Closed(tb, e)
 }
 
 func paint(c color.Color) image.Image {

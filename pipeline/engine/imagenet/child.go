@@ -2,12 +2,7 @@ package imagenet
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"flag"
-	"fmt"
 	"image"
-	"io"
 
 	"golang.org/x/image/draw"
 
@@ -16,7 +11,11 @@ import (
 	"brenda/pipeline/picture"
 )
 
-const methodClassify = "classify"
+const (
+	engineName     = "imagenet"
+	flagModel      = "model"
+	methodClassify = "classify"
+)
 
 // pixels returns the model's input: the middle of the picture, on white, as planes of (value − 127) / 128.
 func pixels(img image.Image) []float32 {
@@ -36,47 +35,13 @@ func pixels(img image.Image) []float32 {
 	return out
 }
 
-// ChildMain is the child: it loads the model and answers the parent until its pipe ends. args are what [New]
-// appends to Config.Exec: -ort, -model and -threads.
+// ChildMain is the child: it loads the model and answers the parent until its pipe ends.
 func ChildMain(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("imagenet", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	library := flags.String("ort", "", "ONNX Runtime's shared library")
-	model := flags.String("model", "", "the model's file")
-	threads := flags.Int("threads", 1, "threads of one inference")
-	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("imagenet: %w", err)
-	}
-	r, w, err := proc.Stdio()
-	if err != nil {
-		return fmt.Errorf("imagenet: %w", err)
-	}
-	if err := ort.Load(*library); err != nil {
-		return fmt.Errorf("imagenet: %w", err)
-	}
-	s, err := ort.Open(*model, []string{"image"}, []string{"probs"}, ort.Options{Threads: *threads})
-	if err != nil {
-		return fmt.Errorf("imagenet: %w", err)
-	}
-	err = proc.Serve(ctx, r, w, map[string]proc.Handler{methodClassify: handler(s)})
-	return errors.Join(err, s.Close())
-}
-
-func handler(s *ort.Session) proc.Handler {
-	return func(ctx context.Context, _ json.RawMessage, payload []byte,
-		_ func(meta any, payload []byte) error,
-	) (any, []byte, error) {
-		in, err := proc.Floats(payload)
+	return ort.Child{Name: engineName, Flags: []string{flagModel}, Open: func(m *ort.Models) (map[string]proc.Handler, error) {
+		s, err := m.Open(m.File(flagModel), []string{"image"}, []string{"probs"})
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		if len(in) != 3*side*side {
-			return nil, nil, fmt.Errorf("%d values, not %d", len(in), 3*side*side)
-		}
-		out, err := s.Run(ctx, ort.Tensor{Shape: []int64{1, 3, side, side}, Floats: in})
-		if err != nil {
-			return nil, nil, err
-		}
-		return nil, proc.FloatBytes(out[0]), nil
-	}
+		return map[string]proc.Handler{methodClassify: ort.FloatsHandler(s, 1, 3, side, side)}, nil
+	}}.Main(ctx, args)
 }

@@ -14,10 +14,9 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"strconv"
 	"sync"
-	"time"
 
+	"brenda/pipeline/engine/ort"
 	"brenda/pipeline/engine/proc"
 	"brenda/pipeline/fault"
 	"brenda/pipeline/picture"
@@ -54,24 +53,11 @@ type Engine struct {
 // New returns an engine that lives until ctx ends or Close is called. What is missing is told by the first call;
 // nothing is loaded before it.
 func New(ctx context.Context, cfg Config) *Engine {
-	e := &Engine{cfg: cfg, words: NewLexicon()}
-	exec := slices.Clone(cfg.Exec)
-	if len(exec) == 0 {
-		exec = []string{"", "engine", "imagenet"}
-	}
-	exec = append(exec, "-ort", cfg.ORTLib, "-model", cfg.Model, "-threads", strconv.Itoa(max(1, cfg.Threads)))
-	e.Lazy = proc.NewLazy(func() (*proc.Worker, error) {
-		for _, path := range []string{cfg.ORTLib, cfg.Model} {
-			if _, err := os.Stat(path); err != nil {
-				return nil, fault.Wrap(err, fault.Unavailable, "model_missing",
-					"the picture classifier is not installed; run: brenda models pull imagenet onnxruntime")
-			}
-		}
-		return proc.StartWorker(ctx, proc.WorkerConfig{
-			Name: "imagenet", Exec: exec, Env: cfg.Env, Log: cfg.Log, CancelGrace: time.Second, KillOnStuck: true,
-		}), nil
-	})
-	return e
+	return &Engine{cfg: cfg, words: NewLexicon(), Lazy: ort.Worker{
+		Name: engineName, Library: cfg.ORTLib, Files: []ort.File{{Flag: flagModel, Path: cfg.Model}},
+		Missing: "the picture classifier is not installed; run: brenda models pull imagenet onnxruntime",
+		Threads: cfg.Threads, Exec: cfg.Exec, Env: cfg.Env, Log: cfg.Log,
+	}.Lazy(ctx)}
 }
 
 // InstallWordNet is the command that brings WordNet.

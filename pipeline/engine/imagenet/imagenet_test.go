@@ -12,54 +12,28 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"brenda/pipeline/enginetest"
 	"brenda/pipeline/fault"
 	"brenda/pipeline/picture"
 )
 
-const (
-	asChild = "IMAGENET_TEST_CHILD"
-	wordnet = "/usr/share/wordnet" // where Debian's wordnet-base puts it
-)
+const wordnet = "/usr/share/wordnet" // where Debian's wordnet-base puts it
 
-// TestMain makes the test binary its own child, as the server is.
-func TestMain(m *testing.M) {
-	if os.Getenv(asChild) != "" {
-		if err := ChildMain(context.Background(), os.Args[1:]); err != nil {
-			os.Stderr.WriteString(err.Error())
-			os.Exit(1)
-		}
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { enginetest.MainWithChild(m, ChildMain) }
 
 func config(tb testing.TB) Config {
 	tb.Helper()
-	dir := enginetest.ModelsDir(tb)
 	c := Config{
-		ORTLib:  filepath.Join(dir, "onnxruntime", "libonnxruntime.so"),
-		Model:   filepath.Join(dir, "imagenet", "efficientnet-lite0.onnx"),
-		Classes: filepath.Join(dir, "imagenet", "classes.json"),
-		WordNet: wordnet, Exec: []string{""}, Env: []string{asChild + "=1"},
+		ORTLib: enginetest.ORTLib(tb), Model: enginetest.Model(tb, "imagenet", "efficientnet-lite0.onnx"),
+		Classes: enginetest.Model(tb, "imagenet", "classes.json"), WordNet: wordnet,
 	}
-	if _, err := os.Stat(c.Model); err != nil {
-		tb.Fatalf("%v; run: brenda models pull imagenet onnxruntime", err)
-	}
+	c.Exec, c.Env = enginetest.AsChild()
 	return c
 }
 
 func engine(tb testing.TB, c Config) *Engine {
 	tb.Helper()
-	e := New(tb.Context(), c)
-	tb.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return e
+	return enginetest.Closed(tb, New(tb.Context(), c))
 }
 
 func photo(tb testing.TB, name string) image.Image {

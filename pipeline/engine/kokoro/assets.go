@@ -76,9 +76,10 @@ func readAssets(dir, library string) (*assets, error) {
 	return &assets{vocabulary: vocabulary, voices: voices}, nil
 }
 
+const notInstalled = "the speech model is not installed; run: brenda models pull"
+
 func missing(err error) error {
-	return fault.Wrap(err, fault.Unavailable, "model_missing",
-		"the speech model is not installed; run: brenda models pull")
+	return fault.Wrap(err, fault.Unavailable, "model_missing", notInstalled)
 }
 
 func readVocabulary(path string) (map[rune]int64, error) {

@@ -3,35 +3,25 @@ package kokoro
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"flag"
-	"fmt"
-	"io"
 
+	"brenda/pipeline/engine/ort"
 	"brenda/pipeline/engine/proc"
 )
 
-// ChildMain is the child: it loads the model and answers the parent until its pipe ends. args are what [New]
-// appends to Config.Exec: -ort, -model and -threads.
+const (
+	engineName = "kokoro"
+	flagModel  = "model" // the folder
+)
+
+// ChildMain is the child: it loads the model and answers the parent until its pipe ends.
 func ChildMain(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("kokoro", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	library := flags.String("ort", "", "ONNX Runtime's shared library")
-	dir := flags.String("model", "", "folder of the model")
-	threads := flags.Int("threads", 1, "threads of one inference")
-	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("kokoro: %w", err)
-	}
-	r, w, err := proc.Stdio()
-	if err != nil {
-		return fmt.Errorf("kokoro: %w", err)
-	}
-	m, err := open(*library, *dir, *threads)
-	if err != nil {
-		return fmt.Errorf("kokoro: %w", err)
-	}
-	err = proc.Serve(ctx, r, w, map[string]proc.Handler{methodSpeak: m.serve})
-	return errors.Join(err, m.close())
+	return ort.Child{Name: engineName, Flags: []string{flagModel}, Open: func(m *ort.Models) (map[string]proc.Handler, error) {
+		loaded, err := open(m, m.File(flagModel))
+		if err != nil {
+			return nil, err
+		}
+		return map[string]proc.Handler{methodSpeak: loaded.serve}, nil
+	}}.Main(ctx, args)
 }
 
 func (m *model) serve(ctx context.Context, meta json.RawMessage, _ []byte,

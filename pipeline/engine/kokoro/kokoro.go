@@ -14,13 +14,12 @@ import (
 	"log/slog"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"brenda/pipeline"
 	"brenda/pipeline/engine/espeak"
+	"brenda/pipeline/engine/ort"
 	"brenda/pipeline/engine/proc"
 	"brenda/pipeline/fault"
 )
@@ -64,18 +63,10 @@ func New(ctx context.Context, cfg Config) *Engine {
 	if cfg.Espeak.Log == nil {
 		cfg.Espeak.Log = cfg.Log
 	}
-	exec := slices.Clone(cfg.Exec)
-	if len(exec) == 0 {
-		exec = []string{"", "engine", "kokoro"}
-	}
-	exec = append(exec, "-ort", cfg.ORTLib, "-model", cfg.ModelDir,
-		"-threads", strconv.Itoa(max(1, cfg.Threads)))
-	return &Engine{cfg: cfg, phonemes: espeak.New(cfg.Espeak), Lazy: proc.NewLazy(func() (*proc.Worker, error) {
-		return proc.StartWorker(ctx, proc.WorkerConfig{
-			Name: "kokoro", Exec: exec, Env: cfg.Env, Log: cfg.Log,
-			CancelGrace: time.Second, KillOnStuck: true,
-		}), nil
-	})}
+	return &Engine{cfg: cfg, phonemes: espeak.New(cfg.Espeak), Lazy: ort.Worker{
+		Name: engineName, Library: cfg.ORTLib, Files: []ort.File{{Flag: flagModel, Path: cfg.ModelDir}},
+		Missing: notInstalled, Threads: cfg.Threads, Exec: cfg.Exec, Env: cfg.Env, Log: cfg.Log,
+	}.Lazy(ctx)}
 }
 
 // Synthesize speaks; see [pipeline.Synthesizer]. A line too long for the model is spoken in several pieces,

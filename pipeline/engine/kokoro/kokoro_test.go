@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"brenda/pipeline"
@@ -19,43 +18,18 @@ import (
 	"brenda/pipeline/fault"
 )
 
-const asChild = "KOKORO_TEST_CHILD"
-
-// TestMain makes the test binary its own child, as the server is.
-func TestMain(m *testing.M) {
-	if os.Getenv(asChild) != "" {
-		if err := ChildMain(context.Background(), os.Args[1:]); err != nil {
-			os.Stderr.WriteString(err.Error())
-			os.Exit(1)
-		}
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { enginetest.MainWithChild(m, ChildMain) }
 
 func config(tb testing.TB) Config {
 	tb.Helper()
-	dir := enginetest.ModelsDir(tb)
-	c := Config{
-		ORTLib:   filepath.Join(dir, "onnxruntime", "libonnxruntime.so"),
-		ModelDir: filepath.Join(dir, "kokoro"),
-		Exec:     []string{""}, Env: []string{asChild + "=1"},
-	}
-	if _, err := os.Stat(filepath.Join(c.ModelDir, modelFile)); err != nil {
-		tb.Fatalf("%v; run: brenda models pull", err)
-	}
+	c := Config{ORTLib: enginetest.ORTLib(tb), ModelDir: filepath.Dir(enginetest.Model(tb, "kokoro", modelFile))}
+	c.Exec, c.Env = enginetest.AsChild()
 	return c
 }
 
-func engine(tb testing.TB, cfg Config) *Engine {
+func engine(tb testing.TB, c Config) *Engine {
 	tb.Helper()
-	e := New(tb.Context(), cfg)
-	tb.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return e
+	return enginetest.Closed(tb, New(tb.Context(), c))
 }
 
 func say(ctx context.Context, e *Engine, text string) (pcm []float32, pieces int, err error) {

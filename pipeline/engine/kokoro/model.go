@@ -37,13 +37,10 @@ type model struct {
 	styles map[string][]float32 // by voice: styleRows × styleSize
 }
 
-func open(library, dir string, threads int) (*model, error) {
-	if err := ort.Load(library); err != nil {
-		return nil, err
-	}
+func open(m *ort.Models, dir string) (*model, error) {
 	path := graph(dir, cpu.X86.HasAVX512VNNI || cpu.X86.HasAVXVNNI)
 	inputs, outputs := []string{"tokens", "style", "speed"}, []string{"audio"}
-	s, err := ort.Open(path, inputs, outputs, ort.Options{Threads: threads})
+	s, err := m.Open(path, inputs, outputs)
 	if err != nil {
 		return nil, err
 	}
@@ -108,5 +105,3 @@ func (m *model) style(voice string) ([]float32, error) {
 	m.styles[voice] = s
 	return s, nil
 }
-
-func (m *model) close() error { return m.session.Close() }

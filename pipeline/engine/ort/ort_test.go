@@ -16,14 +16,13 @@ import (
 // session opens the smallest model that there is.
 func session(t *testing.T) *ort.Session {
 	t.Helper()
-	dir := enginetest.ModelsDir(t)
-	if err := ort.Load(filepath.Join(dir, "onnxruntime", "libonnxruntime.so")); err != nil {
-		t.Fatalf("%v; run: brenda models pull", err)
+	if err := ort.Load(enginetest.ORTLib(t)); err != nil {
+		t.Fatal(err)
 	}
-	s, err := ort.Open(filepath.Join(dir, "silero-vad", "silero_vad.onnx"),
+	s, err := ort.Open(enginetest.Model(t, "silero-vad", "silero_vad.onnx"),
 		[]string{"input", "state", "sr"}, []string{"output", "stateN"}, ort.Options{Threads: 2})
 	if err != nil {
-		t.Fatalf("%v; run: brenda models pull", err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s

@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"strings"
 
 	onnx "github.com/yalue/onnxruntime_go"
@@ -16,6 +14,10 @@ import (
 )
 
 const (
+	engineName = "rapidocr"
+	flagDet    = "det" // the network that finds lines
+	flagRec    = "rec" // the network that reads them
+
 	methodFind = "find" // meta: [width, height]; payload: planes → payload: a probability for each pixel
 	methodRead = "read" // meta: width; payload: planes → meta: decoded
 )
@@ -32,42 +34,26 @@ type letter struct {
 	P    float32 `json:"p"` // how sure that is, 0…1
 }
 
-// ChildMain is the child: it loads the networks and answers the parent until its pipe ends. args are what [New]
-// appends to Config.Exec.
+// ChildMain is the child: it loads the networks and answers the parent until its pipe ends.
 func ChildMain(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("rapidocr", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	library := flags.String("ort", "", "ONNX Runtime's shared library")
-	det := flags.String("det", "", "the network that finds lines")
-	rec := flags.String("rec", "", "the network that reads them")
-	threads := flags.Int("threads", 1, "threads of one inference")
-	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("rapidocr: %w", err)
-	}
-	r, w, err := proc.Stdio()
+	return ort.Child{Name: engineName, Flags: []string{flagDet, flagRec}, Open: open}.Main(ctx, args)
+}
+
+func open(m *ort.Models) (map[string]proc.Handler, error) {
+	alphabet, err := readAlphabet(m.File(flagRec))
 	if err != nil {
-		return fmt.Errorf("rapidocr: %w", err)
+		return nil, fmt.Errorf("the alphabet: %w", err)
 	}
-	if err := ort.Load(*library); err != nil {
-		return fmt.Errorf("rapidocr: %w", err)
-	}
-	alphabet, err := readAlphabet(*rec)
+	input, output := []string{"x"}, []string{"fetch_name_0"}
+	finder, err := m.Open(m.File(flagDet), input, output)
 	if err != nil {
-		return fmt.Errorf("rapidocr: the alphabet: %w", err)
+		return nil, err
 	}
-	const input, output = "x", "fetch_name_0"
-	finder, err := ort.Open(*det, []string{input}, []string{output}, ort.Options{Threads: *threads})
+	reader, err := m.Open(m.File(flagRec), input, output)
 	if err != nil {
-		return fmt.Errorf("rapidocr: %w", err)
+		return nil, err
 	}
-	reader, err := ort.Open(*rec, []string{input}, []string{output}, ort.Options{Threads: *threads})
-	if err != nil {
-		return errors.Join(fmt.Errorf("rapidocr: %w", err), finder.Close())
-	}
-	err = proc.Serve(ctx, r, w, map[string]proc.Handler{
-		methodFind: findHandler(finder), methodRead: readHandler(reader, alphabet),
-	})
-	return errors.Join(err, finder.Close(), reader.Close())
+	return map[string]proc.Handler{methodFind: findHandler(finder), methodRead: readHandler(reader, alphabet)}, nil
 }
 
 // readAlphabet returns what each number of the reading network means: nothing, the letters that its file lists, a
@@ -94,7 +80,7 @@ func findHandler(s *ort.Session) proc.Handler {
 		if err := json.Unmarshal(meta, &size); err != nil {
 			return nil, nil, err
 		}
-		out, err := run(ctx, s, size[0], size[1], payload)
+		out, err := s.RunFloats(ctx, payload, 1, 3, int64(size[1]), int64(size[0]))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -110,7 +96,7 @@ func readHandler(s *ort.Session, alphabet []string) proc.Handler {
 		if err := json.Unmarshal(meta, &width); err != nil {
 			return nil, nil, err
 		}
-		out, err := run(ctx, s, width, lineHeight, payload)
+		out, err := s.RunFloats(ctx, payload, 1, 3, lineHeight, int64(width))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -119,21 +105,6 @@ func readHandler(s *ort.Session, alphabet []string) proc.Handler {
 		}
 		return decode(out, alphabet), nil, nil
 	}
-}
-
-func run(ctx context.Context, s *ort.Session, w, h int, payload []byte) ([]float32, error) {
-	in, err := proc.Floats(payload)
-	if err != nil {
-		return nil, err
-	}
-	if w <= 0 || h <= 0 || len(in) != 3*w*h {
-		return nil, fmt.Errorf("%d values for %d×%d pixels", len(in), w, h)
-	}
-	out, err := s.Run(ctx, ort.Tensor{Shape: []int64{1, 3, int64(h), int64(w)}, Floats: in})
-	if err != nil {
-		return nil, err
-	}
-	return out[0], nil
 }
 
 // decode takes the likeliest letter of each step, drops repetitions and then the steps between letters (CTC).

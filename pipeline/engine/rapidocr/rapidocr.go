@@ -13,17 +13,13 @@ import (
 	"image/color"
 	"log/slog"
 	"math"
-	"os"
-	"slices"
-	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"golang.org/x/image/draw"
 
+	"brenda/pipeline/engine/ort"
 	"brenda/pipeline/engine/proc"
-	"brenda/pipeline/fault"
 	"brenda/pipeline/picture"
 )
 
@@ -44,22 +40,11 @@ type Engine struct{ *proc.Lazy }
 // New returns an engine that lives until ctx ends or Close is called. What is missing is told by the first call;
 // nothing is loaded before it.
 func New(ctx context.Context, cfg Config) *Engine {
-	exec := slices.Clone(cfg.Exec)
-	if len(exec) == 0 {
-		exec = []string{"", "engine", "rapidocr"}
-	}
-	exec = append(exec, "-ort", cfg.ORTLib, "-det", cfg.Det, "-rec", cfg.Rec, "-threads", strconv.Itoa(max(1, cfg.Threads)))
-	return &Engine{proc.NewLazy(func() (*proc.Worker, error) {
-		for _, path := range []string{cfg.ORTLib, cfg.Det, cfg.Rec} {
-			if _, err := os.Stat(path); err != nil {
-				return nil, fault.Wrap(err, fault.Unavailable, "model_missing",
-					"PP-OCR is not installed; run: brenda models pull rapidocr onnxruntime")
-			}
-		}
-		return proc.StartWorker(ctx, proc.WorkerConfig{
-			Name: "rapidocr", Exec: exec, Env: cfg.Env, Log: cfg.Log, CancelGrace: time.Second, KillOnStuck: true,
-		}), nil
-	})}
+	return &Engine{ort.Worker{
+		Name: engineName, Library: cfg.ORTLib, Files: []ort.File{{Flag: flagDet, Path: cfg.Det}, {Flag: flagRec, Path: cfg.Rec}},
+		Missing: "PP-OCR is not installed; run: brenda models pull rapidocr onnxruntime",
+		Threads: cfg.Threads, Exec: cfg.Exec, Env: cfg.Env, Log: cfg.Log,
+	}.Lazy(ctx)}
 }
 
 // Languages returns what the one alphabet of the networks covers; they need not be told which it is.

@@ -6,13 +6,10 @@ import (
 	"image"
 	"image/color"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
 	"golang.org/x/image/font/gofont/goregular"
 
 	"brenda/pipeline/enginetest"
@@ -20,44 +17,22 @@ import (
 	"brenda/pipeline/picture/picturetest"
 )
 
-const asChild = "RAPIDOCR_TEST_CHILD"
-
-// TestMain makes the test binary its own child, as the server is.
-func TestMain(m *testing.M) {
-	if os.Getenv(asChild) != "" {
-		if err := ChildMain(context.Background(), os.Args[1:]); err != nil {
-			os.Stderr.WriteString(err.Error())
-			os.Exit(1)
-		}
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { enginetest.MainWithChild(m, ChildMain) }
 
 func config(tb testing.TB) Config {
 	tb.Helper()
-	dir := enginetest.ModelsDir(tb)
 	c := Config{
-		ORTLib: filepath.Join(dir, "onnxruntime", "libonnxruntime.so"),
-		Det:    filepath.Join(dir, "rapidocr", "PP-OCRv6_det_small.onnx"),
-		Rec:    filepath.Join(dir, "rapidocr", "PP-OCRv6_rec_small.onnx"),
-		Exec:   []string{""}, Env: []string{asChild + "=1"}, Threads: 2,
+		ORTLib: enginetest.ORTLib(tb), Threads: 2,
+		Det: enginetest.Model(tb, "rapidocr", "PP-OCRv6_det_small.onnx"),
+		Rec: enginetest.Model(tb, "rapidocr", "PP-OCRv6_rec_small.onnx"),
 	}
-	if _, err := os.Stat(c.Rec); err != nil {
-		tb.Fatalf("%v; run: brenda models pull rapidocr onnxruntime", err)
-	}
+	c.Exec, c.Env = enginetest.AsChild()
 	return c
 }
 
 func engine(tb testing.TB, c Config) *Engine {
 	tb.Helper()
-	e := New(tb.Context(), c)
-	tb.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return e
+	return enginetest.Closed(tb, New(tb.Context(), c))
 }
 
 func plain(tb testing.TB, size float64, text string) image.Image {

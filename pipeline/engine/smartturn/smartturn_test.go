@@ -1,34 +1,18 @@
 package smartturn
 
 import (
-	"context"
 	_ "embed"
 	"encoding/json"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"go.uber.org/goleak"
 
 	"brenda/pipeline/enginetest"
 	"brenda/pipeline/fault"
 )
 
-const asChild = "SMARTTURN_TEST_CHILD"
-
-// TestMain makes the test binary its own child, as the server is.
-func TestMain(m *testing.M) {
-	if os.Getenv(asChild) != "" {
-		if err := ChildMain(context.Background(), os.Args[1:]); err != nil {
-			os.Stderr.WriteString(err.Error())
-			os.Exit(1)
-		}
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { enginetest.MainWithChild(m, ChildMain) }
 
 // What pipecat's reference in Python gives for sound(samples).
 //
@@ -83,27 +67,14 @@ func TestFeaturesAreWhispers(t *testing.T) {
 
 func config(tb testing.TB) Config {
 	tb.Helper()
-	dir := enginetest.ModelsDir(tb)
-	c := Config{
-		ORTLib: filepath.Join(dir, "onnxruntime", "libonnxruntime.so"),
-		Model:  filepath.Join(dir, "smart-turn-v3.2", "smart-turn-v3.2-cpu.onnx"),
-		Exec:   []string{""}, Env: []string{asChild + "=1"},
-	}
-	if _, err := os.Stat(c.Model); err != nil {
-		tb.Fatalf("%v; run: brenda models pull", err)
-	}
+	c := Config{ORTLib: enginetest.ORTLib(tb), Model: enginetest.Model(tb, "smart-turn-v3.2", "smart-turn-v3.2-cpu.onnx")}
+	c.Exec, c.Env = enginetest.AsChild()
 	return c
 }
 
 func engine(tb testing.TB) *Engine {
 	tb.Helper()
-	e := New(tb.Context(), config(tb))
-	tb.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return e
+	return enginetest.Closed(tb, New(tb.Context(), config(tb)))
 }
 
 func TestConformance(t *testing.T) { enginetest.TurnDetector(t, engine(t)) }
