@@ -6,12 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
+	"brenda/pipeline/engine/peer"
 	"brenda/pipeline/fault"
 )
 
@@ -41,7 +39,7 @@ func StatusOf(err error) int {
 func refusal(res *http.Response, body []byte) error {
 	cause := &RefusedError{Status: res.StatusCode, Text: words(body)}
 	wrap := func(kind fault.Kind, code, msg string) error {
-		return &fault.Error{Kind: kind, Code: code, Msg: msg, Err: cause, RetryAfter: retryAfter(res.Header)}
+		return &fault.Error{Kind: kind, Code: code, Msg: msg, Err: cause, RetryAfter: peer.RetryAfter(res.Header)}
 	}
 	switch s := res.StatusCode; {
 	case s == http.StatusUnauthorized, s == http.StatusForbidden:
@@ -72,13 +70,6 @@ func words(body []byte) string {
 	return strings.ToValidUTF8(text[:min(len(text), most)], "")
 }
 
-func retryAfter(h http.Header) time.Duration {
-	if n, err := strconv.Atoi(h.Get("Retry-After")); err == nil && n > 0 {
-		return time.Duration(n) * time.Second
-	}
-	return 0
-}
-
 // explain gives a failure of the network its kind. The end of the caller's context wins over what it broke.
 func explain(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
@@ -87,21 +78,11 @@ func explain(ctx context.Context, err error) error {
 		return Silent(cause)
 	case cause != nil:
 		return cause
-	case unreachable(err):
+	case peer.Unreachable(err):
 		return fault.Wrap(err, fault.Unavailable, "image_unreachable",
 			"no image server answers; start the one that image.url names, or set image.url")
 	}
 	return fault.Wrap(err, fault.Internal, "engine_failed", "the image server broke off its answer; try again")
-}
-
-// unreachable tells a server that could not be dialled from one that broke off.
-func unreachable(err error) bool {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
-		return true
-	}
-	var dns *net.DNSError
-	return errors.As(err, &dns)
 }
 
 // Silent is the fault of a server that does not answer any more.

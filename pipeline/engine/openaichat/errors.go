@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
+	"brenda/pipeline/engine/peer"
 	"brenda/pipeline/fault"
 )
 
@@ -48,7 +46,7 @@ func refusal(status int, header http.Header, body []byte) error {
 	cause := fmt.Errorf("LLM server: status %d, code %v, type %q: %s", status, e.Code, e.Type, e.Message)
 	text := strings.ToLower(fmt.Sprint(e.Code, " ", e.Type, " ", e.Message))
 	wrap := func(kind fault.Kind, code, msg string) error {
-		return &fault.Error{Kind: kind, Code: code, Msg: msg, Err: cause, RetryAfter: retryAfter(header)}
+		return &fault.Error{Kind: kind, Code: code, Msg: msg, Err: cause, RetryAfter: peer.RetryAfter(header)}
 	}
 	switch {
 	case saysTooLong(text):
@@ -69,13 +67,6 @@ func refusal(status int, header http.Header, body []byte) error {
 	return wrap(fault.Invalid, "llm_refused", "the LLM server refuses this request; see Brenda's log")
 }
 
-func retryAfter(h http.Header) time.Duration {
-	if n, err := strconv.Atoi(h.Get("Retry-After")); err == nil && n > 0 {
-		return time.Duration(n) * time.Second
-	}
-	return 0
-}
-
 // explain gives a failure of the network its kind. The end of the caller's context wins over what it broke.
 func (c *Client) explain(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
@@ -88,19 +79,9 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return err
 	}
-	if unreachable(err) {
+	if peer.Unreachable(err) {
 		return fault.Wrap(err, fault.Unavailable, "llm_unreachable",
 			"no LLM server answers; start the one that llm.url names, or set llm.url")
 	}
 	return fault.Wrap(err, fault.Upstream, "llm_cut", "the LLM server broke off its answer; try again")
-}
-
-// unreachable tells a server that could not be dialled from one that broke off.
-func unreachable(err error) bool {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
-		return true
-	}
-	var dns *net.DNSError
-	return errors.As(err, &dns)
 }
