@@ -22,7 +22,6 @@ package files
 import (
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/julienschmidt/httprouter"
@@ -204,19 +203,6 @@ func blame(err error, param string) error {
 	copied := *f
 	copied.Param = param
 	return &copied
-}
-
-// number reads a number of the query.
-func number(r *http.Request, name string, absent, least, most int) (int, error) {
-	text := r.URL.Query().Get(name)
-	if text == "" {
-		return absent, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < least || n > most {
-		return 0, fault.Field(name, "%s must be a number from %d to %d", name, least, most)
-	}
-	return n, nil
 }
 
 // flag reads a yes or no that came as a text.

@@ -98,11 +98,11 @@ func (s *Service) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	offset, err := number(r, "offset", 0, 0, 1<<31-1)
+	offset, err := httpx.QueryInt(r, "offset", 0, 0, 1<<31-1)
 	if err != nil {
 		return err
 	}
-	limit, err := number(r, "limit", defaultLimit, 1, maxLimit)
+	limit, err := httpx.QueryInt(r, "limit", defaultLimit, 1, maxLimit)
 	if err != nil {
 		return err
 	}

@@ -32,20 +32,11 @@ type segment struct {
 
 // Extract answers POST /v1/ai/media/url/extract: a page's article, a medium's transcript, a list's entries.
 func (s *Service) Extract(w http.ResponseWriter, r *http.Request) error {
-	req, err := s.read(r)
-	if err != nil {
-		return err
-	}
-	leave, err := s.enter()
+	req, src, leave, err := s.reach(r)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	src, err := s.open(r.Context(), req.target)
-	if err != nil {
-		return err
-	}
-	defer src.close()
 	if src.status >= http.StatusBadRequest {
 		return src.failed()
 	}

@@ -170,22 +170,33 @@ func (s *Service) enter() (leave func(), err error) {
 	}
 }
 
+// reach reads a request, takes one of the places for it, and asks the server that it names. leave closes the source and
+// gives the place back.
+func (s *Service) reach(r *http.Request) (req request, src *source, leave func(), err error) {
+	if req, err = s.read(r); err != nil {
+		return req, nil, nil, err
+	}
+	out, err := s.enter()
+	if err != nil {
+		return req, nil, nil, err
+	}
+	if src, err = s.open(r.Context(), req.target); err != nil {
+		out()
+		return req, nil, nil, err
+	}
+	return req, src, func() {
+		src.close()
+		out()
+	}, nil
+}
+
 // Analyze answers POST /v1/ai/media/url/analyze.
 func (s *Service) Analyze(w http.ResponseWriter, r *http.Request) error {
-	req, err := s.read(r)
-	if err != nil {
-		return err
-	}
-	leave, err := s.enter()
+	_, src, leave, err := s.reach(r)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	src, err := s.open(r.Context(), req.target)
-	if err != nil {
-		return err
-	}
-	defer src.close()
 	if err := s.examine(r.Context(), src); err != nil {
 		return err
 	}

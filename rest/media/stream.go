@@ -35,20 +35,11 @@ const (
 // Stream answers POST /v1/ai/media/url/stream: what is known first, then paragraphs or the transcript, and the sound when
 // asked for it, each as soon as it has been read.
 func (s *Service) Stream(w http.ResponseWriter, r *http.Request) error {
-	req, err := s.read(r)
-	if err != nil {
-		return err
-	}
-	leave, err := s.enter()
+	req, src, leave, err := s.reach(r)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	src, err := s.open(r.Context(), req.target)
-	if err != nil {
-		return err
-	}
-	defer src.close()
 	if src.status >= http.StatusBadRequest {
 		return src.failed()
 	}

@@ -86,7 +86,7 @@ func (s *Service) System(w http.ResponseWriter, r *http.Request) error {
 // History answers GET /v1/monitor/system/history.
 func (s *Service) History(w http.ResponseWriter, r *http.Request) error {
 	step, kept := int(s.cfg.Step.Seconds()), int(s.cfg.Kept.Seconds())
-	seconds, err := number(r, "seconds", kept, step, kept)
+	seconds, err := httpx.QueryInt(r, "seconds", kept, step, kept)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (s *Service) Restart(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Service) control(w http.ResponseWriter, r *http.Request, verb vitals.Verb) error {
 	const usual = 10 // seconds, as Docker's own command gives
-	grace, err := number(r, "timeout", usual, 0, int(vitals.MaxGrace.Seconds()))
+	grace, err := httpx.QueryInt(r, "timeout", usual, 0, int(vitals.MaxGrace.Seconds()))
 	if err != nil {
 		return err
 	}
@@ -157,19 +157,6 @@ func fresh(w http.ResponseWriter, v any) error {
 }
 
 func id(r *http.Request) string { return httprouter.ParamsFromContext(r.Context()).ByName("id") }
-
-// number reads an optional query parameter between least and most.
-func number(r *http.Request, name string, otherwise, least, most int) (int, error) {
-	text := r.URL.Query().Get(name)
-	if text == "" {
-		return otherwise, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < least || n > most {
-		return 0, fault.Field(name, "%s must be a whole number from %d to %d", name, least, most)
-	}
-	return n, nil
-}
 
 // yes reads an optional query parameter that is true or false.
 func yes(r *http.Request, name string, otherwise bool) (bool, error) {

@@ -47,7 +47,7 @@ func (s *Service) Logs(w http.ResponseWriter, r *http.Request) error {
 }
 
 func logQuery(r *http.Request) (q vitals.LogQuery, err error) {
-	if q.Tail, err = number(r, "tail", usualTail, 0, vitals.MaxTail); err != nil {
+	if q.Tail, err = httpx.QueryInt(r, "tail", usualTail, 0, vitals.MaxTail); err != nil {
 		return q, err
 	}
 	if q.Follow, err = yes(r, "follow", false); err != nil {

@@ -11,12 +11,10 @@ package sessions
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
 
-	"brenda/pipeline/fault"
 	"brenda/pipeline/session"
 	"brenda/rest/httpx"
 )
@@ -62,11 +60,11 @@ func New(a Archive) *Service { return &Service{archive: a} }
 
 // List answers GET /v1/ai/sessions.
 func (s *Service) List(w http.ResponseWriter, r *http.Request) error {
-	offset, err := number(r, "offset", 0, 0, 1<<31)
+	offset, err := httpx.QueryInt(r, "offset", 0, 0, 1<<31)
 	if err != nil {
 		return err
 	}
-	limit, err := number(r, "limit", DefaultLimit, 1, MaxLimit)
+	limit, err := httpx.QueryInt(r, "limit", DefaultLimit, 1, MaxLimit)
 	if err != nil {
 		return err
 	}
@@ -98,16 +96,3 @@ func (s *Service) Remove(w http.ResponseWriter, r *http.Request) error {
 }
 
 func id(r *http.Request) string { return httprouter.ParamsFromContext(r.Context()).ByName("id") }
-
-// number reads an optional query parameter between least and most.
-func number(r *http.Request, name string, otherwise, least, most int) (int, error) {
-	text := r.URL.Query().Get(name)
-	if text == "" {
-		return otherwise, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < least || n > most {
-		return 0, fault.Field(name, "%s must be a whole number from %d to %d", name, least, most)
-	}
-	return n, nil
-}
