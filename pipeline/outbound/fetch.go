@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http" //nolint:depguard // asking servers is what this package is for
+	"net/http"
 	"net/url"
 	"strings"
 	"time"

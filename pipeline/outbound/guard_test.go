@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"          //nolint:depguard // its servers speak HTTP
-	"net/http/httptest" //nolint:depguard // its servers speak HTTP
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"strings"

@@ -7,8 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"          //nolint:depguard // the proxy of children speaks HTTP
-	"net/http/httputil" //nolint:depguard // and relays it
+	"net/http"
+	"net/http/httputil"
 	"sync"
 	"sync/atomic"
 	"time"

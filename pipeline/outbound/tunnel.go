@@ -3,7 +3,7 @@ package outbound
 import (
 	"io"
 	"net"
-	"net/http" //nolint:depguard // the proxy of children speaks HTTP
+	"net/http"
 	"sync"
 	"time"
 
