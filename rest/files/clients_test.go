@@ -10,11 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"brenda/pipeline/enginetest"
 	"brenda/rest/files"
 	"brenda/rest/files/vault"
 )
@@ -139,6 +141,36 @@ func TestJavaScriptForm(t *testing.T) {
 	}
 	same(t, filepath.Join(s.root, "pages/été/photo.jpg"), content)
 	same(t, filepath.Join(s.root, "pages/été/l'été.txt"), []byte("deuxième"))
+}
+
+// TestBrowserForm: a page of Brenda's own origin in Chromium sends a form, and reads back what it sent.
+// deploy/test-clients.sh installs what drives the browser.
+func TestBrowserForm(t *testing.T) {
+	modules := enginetest.CacheDir(t, "clients")
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, vault.Options{}, files.Config{})
+	const french = "Où est l'œuf de Noël – ça va ? n° 1 & 2.bin"
+	dir, content := t.TempDir(), randomBytes(3<<20)
+	if err := os.WriteFile(filepath.Join(dir, french), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := tool(t, ".", "node", "testdata/chromium.mjs", chromium, s.url, filepath.Join(dir, french), "reçus/été", modules)
+	var got struct {
+		Status int
+		Same   bool
+		Names  []string
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil || got.Status != 201 || !got.Same ||
+		!slices.Equal(got.Names, []string{french, "l'été.txt"}) {
+		t.Fatalf("%s (%v)", out, err)
+	}
+	same(t, filepath.Join(s.root, "reçus/été", french), content)
+	same(t, filepath.Join(s.root, "reçus/été/l'été.txt"), []byte("deuxième"))
+	noLitter(t, s.root)
+	t.Log(strings.TrimSpace(out))
 }
 
 // TestTusClient: the usual client of resumable uploads gets a file through a network that cuts connections.

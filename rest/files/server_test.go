@@ -66,7 +66,15 @@ type silent struct{}
 func (silent) Request(string, string, int, time.Duration) {}
 
 func handler(s *files.Service) http.Handler {
-	return rest.New(rest.Config{}, rest.Routes(rest.Features{Files: s}), silent{}, slog.New(slog.DiscardHandler))
+	table := rest.Routes(rest.Features{Files: s, Page: formPage})
+	return rest.New(rest.Config{}, table, silent{}, slog.New(slog.DiscardHandler))
+}
+
+// formPage is a page of the server's own origin.
+func formPage(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, err := io.WriteString(w, `<!doctype html><title>test</title><form><input type="file" name="files"><input name="path"></form>`)
+	return err
 }
 
 // server is a server of files under test.
