@@ -124,6 +124,14 @@ func firstPains() []scenario {
 			p.clear()
 			p.ends("completed")
 		})},
+		{"pain 5: sound is thrown away over a long function call", withCough(hesitant()), func(p *person) {
+			p.types(question)
+			p.wait("response.output_audio.delta")
+			p.quiet(1700)
+			p.says(0, 260)
+			p.clear()
+			p.ends("completed")
+		}},
 		{"pain 6: nothing of an answer comes after it was interrupted", speaking("Non, demain."), over(func(p *person) {
 			p.says(0, 2500)
 			p.ends("cancelled")
@@ -367,6 +375,11 @@ func (p *person) loudspeaker(d time.Duration) {
 			p.quiet(20)
 		}
 	}
+}
+
+// hesitant is a model that writes at a long call after its words have been spoken.
+func hesitant() script {
+	return errands("Voici.", pipeline.ToolCall{ID: "call_1", Name: "meteo", Arguments: `{"ville":"` + strings.Repeat(":", 40) + `"}`})
 }
 
 // fails is a model that fails for the draft of the first answer, and for the answer.
