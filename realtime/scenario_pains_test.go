@@ -30,6 +30,9 @@ func unharmed(p *person) {
 	p.quiet(1500)
 	p.ends("completed")
 	p.count("input_audio_buffer.speech_started", 0)
+	if g := gap(p.line.events()); g > 1500*time.Millisecond {
+		p.t.Errorf("the answer was held for %v", g)
+	}
 }
 
 func firstPains() []scenario {
