@@ -101,3 +101,14 @@ var (
 	ErrDraining   = errors.New("the server is shutting down")
 	ErrPreempted  = errors.New("more urgent work needs the machine")
 )
+
+// Blame names the field that a fault is about, unless it names one itself. Other errors stay as they are.
+func Blame(err error, param string) error {
+	f, ok := errors.AsType[*Error](err)
+	if !ok || f.Param != "" {
+		return err
+	}
+	copied := *f
+	copied.Param = param
+	return &copied
+}

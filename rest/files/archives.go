@@ -34,11 +34,11 @@ func (s *Service) compress(w http.ResponseWriter, r *http.Request) error {
 	}
 	name, err := vault.Name(req.ZipName)
 	if err != nil {
-		return blame(err, "zip_name")
+		return fault.Blame(err, "zip_name")
 	}
 	archive, err := folder.Dir().Join(name)
 	if err != nil {
-		return blame(err, "zip_name")
+		return fault.Blame(err, "zip_name")
 	}
 	return s.job(w, r, func(ctx context.Context, tell vault.Tell) (any, error) {
 		made, err := s.vault.Pack(ctx, folder, archive, req.Overwrite, tell)
@@ -47,7 +47,7 @@ func (s *Service) compress(w http.ResponseWriter, r *http.Request) error {
 			if fault.As(err).Kind == fault.Conflict {
 				param = "zip_name"
 			}
-			return nil, blame(err, param)
+			return nil, fault.Blame(err, param)
 		}
 		return struct {
 			Type    string `json:"type,omitempty"`

@@ -20,7 +20,6 @@
 package files
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 
@@ -184,25 +183,14 @@ func pathField(param string, value *string) (vault.Path, error) {
 		return vault.Path{}, fault.Field(param, "%s is missing; it must be a path", param)
 	}
 	p, err := vault.Parse(*value)
-	return p, blame(err, param)
+	return p, fault.Blame(err, param)
 }
 
 // pathOfURL checks the path at the end of a URL, which was decoded once.
 func pathOfURL(r *http.Request) (vault.Path, error) {
 	value := httprouter.ParamsFromContext(r.Context()).ByName("path")
 	p, err := vault.Parse(strings.TrimPrefix(value, "/"))
-	return p, blame(err, "path")
-}
-
-// blame names the field that a fault is about, unless it names one itself.
-func blame(err error, param string) error {
-	f, ok := errors.AsType[*fault.Error](err)
-	if !ok || f.Param != "" {
-		return err
-	}
-	copied := *f
-	copied.Param = param
-	return &copied
+	return p, fault.Blame(err, "path")
 }
 
 // flag reads a yes or no that came as a text.

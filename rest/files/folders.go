@@ -35,7 +35,7 @@ func (s *Service) createFolder(w http.ResponseWriter, r *http.Request) error {
 		return fault.Field("path", "path is empty; it must name the new folder")
 	}
 	if err := s.vault.Mkdir(r.Context(), p, req.Overwrite); err != nil {
-		return blame(err, "path")
+		return fault.Blame(err, "path")
 	}
 	return httpx.Write(w, http.StatusCreated, pathAnswer{p.String()})
 }
@@ -78,7 +78,7 @@ func (s *Service) remove(w http.ResponseWriter, r *http.Request, folder bool) er
 		return err
 	}
 	if err := s.vault.Remove(r.Context(), p, folder); err != nil {
-		return blame(err, "path")
+		return fault.Blame(err, "path")
 	}
 	return httpx.Write(w, http.StatusOK, pathAnswer{p.String()})
 }
@@ -108,7 +108,7 @@ func (s *Service) list(w http.ResponseWriter, r *http.Request) error {
 	}
 	page, total, err := s.vault.List(p, offset, limit)
 	if err != nil {
-		return blame(err, "path")
+		return fault.Blame(err, "path")
 	}
 	answer := struct {
 		Path    string   `json:"path"`

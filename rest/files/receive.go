@@ -66,11 +66,11 @@ func (s *Service) uploadForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	for i := range f.drafts {
 		if f.drafts[i].Path, err = f.folder.Join(f.drafts[i].Path); err != nil {
-			return blame(err, "files")
+			return fault.Blame(err, "files")
 		}
 	}
 	if err := s.vault.Commit(r.Context(), f.overwrite, f.drafts...); err != nil {
-		return blame(err, "files")
+		return fault.Blame(err, "files")
 	}
 	answer := storedAnswer{}
 	for _, d := range f.drafts {
@@ -133,7 +133,7 @@ func (f *form) part(part *multipart.Part) error {
 		}
 		f.hasFolder = true
 		f.folder, err = vault.Parse(text)
-		return blame(err, "path")
+		return fault.Blame(err, "path")
 	case "overwrite":
 		text, err := field(part, "overwrite")
 		if err != nil {
@@ -160,7 +160,7 @@ func field(part *multipart.Part, name string) (string, error) {
 func (f *form) file(part *multipart.Part, filename string) error {
 	name, err := vault.Name(filename)
 	if err != nil {
-		return blame(err, "files")
+		return fault.Blame(err, "files")
 	}
 	if f.names[filename] {
 		return fault.Field("files", "files has %q twice", filename)
@@ -202,7 +202,7 @@ func (s *Service) put(w http.ResponseWriter, r *http.Request) error {
 		return broken(err)
 	}
 	if err := s.vault.Commit(r.Context(), overwrite, vault.Placing{Draft: d, Path: p}); err != nil {
-		return blame(err, "path")
+		return fault.Blame(err, "path")
 	}
 	return httpx.Write(w, http.StatusCreated, storedAnswer{[]stored{{p.String(), d.Size(), d.Sum()}}})
 }

@@ -31,7 +31,7 @@ func (s *Service) send(w http.ResponseWriter, r *http.Request, disposition strin
 	}
 	f, info, err := s.vault.Open(p)
 	if err != nil {
-		return blame(err, "path")
+		return fault.Blame(err, "path")
 	}
 	defer f.Close()
 	h := w.Header()

@@ -66,7 +66,7 @@ func (s *Service) tusCreate(w http.ResponseWriter, r *http.Request) error {
 	}
 	u, err := s.vault.NewUpload(r.Context(), p, length, overwrite, note)
 	if err != nil {
-		return blame(err, "Upload-Metadata")
+		return fault.Blame(err, "Upload-Metadata")
 	}
 	w.Header().Set("Location", tusPath+u.ID)
 	if r.Header.Get("Content-Type") == tusType && r.ContentLength != 0 && !u.Complete() {
@@ -108,17 +108,17 @@ func tusTarget(note string) (p vault.Path, overwrite bool, err error) {
 	}
 	folder, err := vault.Parse(values["path"])
 	if err != nil {
-		return p, false, blame(err, param)
+		return p, false, fault.Blame(err, param)
 	}
 	file, err := vault.Name(name)
 	if err != nil {
-		return p, false, blame(err, param)
+		return p, false, fault.Blame(err, param)
 	}
 	if overwrite, err = flag(param, values["overwrite"]); err != nil {
 		return p, false, err
 	}
 	p, err = folder.Join(file)
-	return p, overwrite, blame(err, param)
+	return p, overwrite, fault.Blame(err, param)
 }
 
 // stopper returns what ends the reading of a request's body from another goroutine.

@@ -340,7 +340,7 @@ func TestMissing(t *testing.T) {
 	if f := fault.As(err); f == nil || f.Kind != fault.Unavailable || !strings.Contains(f.Msg, Mend) {
 		t.Error(err)
 	}
-	if c := (&capped{left: 3}); !bytes.Equal(c.Bytes(), nil) {
+	if c := (&outbound.Capped{Left: 3}); !bytes.Equal(c.Bytes(), nil) {
 		t.Error(c)
 	} else if _, err := c.Write([]byte("four")); err == nil {
 		t.Error("too much is taken")

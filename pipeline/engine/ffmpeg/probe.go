@@ -1,11 +1,9 @@
 package ffmpeg
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -122,26 +120,12 @@ func (e *Engine) ask(ctx context.Context, connect func(*exec.Cmd), copied bool) 
 		"format=format_name,duration,bit_rate:format_tags"+
 			":stream=codec_type,codec_name,width,height,sample_rate,channels,bit_rate"+
 			":stream_tags=language:stream_disposition=attached_pic", "-of", "json")
-	said, out := &outbound.Tail{}, &capped{left: maxProbe}
+	said, out := &outbound.Tail{}, &outbound.Capped{Left: maxProbe}
 	cmd := outbound.Command(ctx, e.cfg.Env, e.cfg.FFprobe, args...)
 	cmd.Stdout, cmd.Stderr = out, said
 	connect(cmd)
 	err := cmd.Run()
 	return out.Bytes(), said.String(), err
-}
-
-// capped keeps so many bytes; more is an error, which ends the child.
-type capped struct {
-	bytes.Buffer
-	left int
-}
-
-// Write implements io.Writer.
-func (c *capped) Write(p []byte) (int, error) {
-	if c.left -= len(p); c.left < 0 {
-		return 0, io.ErrShortWrite
-	}
-	return c.Buffer.Write(p)
 }
 
 func parse(b []byte) (Info, error) {

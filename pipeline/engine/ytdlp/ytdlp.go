@@ -5,12 +5,10 @@
 package ytdlp
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -98,7 +96,7 @@ func (e *Engine) Find(ctx context.Context, u string) (Item, error) {
 		"--proxy", lease.URL(), "--socket-timeout", "20", "--retries", "1", "--extractor-retries", "1",
 		"--no-playlist", "--flat-playlist", "--playlist-items", "1:"+strconv.Itoa(e.cfg.Entries), "--no-check-formats",
 		"--no-warnings", "--no-progress", "--color", "never", "-J", "--", target.String())
-	said, out := &outbound.Tail{}, &capped{left: maxAnswer}
+	said, out := &outbound.Tail{}, &outbound.Capped{Left: maxAnswer}
 	cmd := lease.Command(ctx, e.cfg.Env, e.command[0], args...)
 	cmd.Stdout, cmd.Stderr = out, said
 	if err := cmd.Run(); err != nil {
@@ -112,20 +110,6 @@ func (e *Engine) Find(ctx context.Context, u string) (Item, error) {
 		return Item{}, errNoMedia(nil)
 	}
 	return raw.item(), nil
-}
-
-// capped keeps so many bytes; more is an error, which ends the child.
-type capped struct {
-	bytes.Buffer
-	left int
-}
-
-// Write implements io.Writer.
-func (c *capped) Write(p []byte) (int, error) {
-	if c.left -= len(p); c.left < 0 {
-		return 0, io.ErrShortWrite
-	}
-	return c.Buffer.Write(p)
 }
 
 func errNoMedia(err error) error {

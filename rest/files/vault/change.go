@@ -130,11 +130,11 @@ func (v *Vault) removeHere(in dir, e entry) (trash string, err error) {
 func (v *Vault) Move(ctx context.Context, src, dst Path, folder, overwrite bool) error {
 	switch {
 	case src.IsRoot():
-		return blame(errRoot(), "source")
+		return fault.Blame(errRoot(), "source")
 	case dst.IsRoot():
-		return blame(errExists(dst), "destination")
+		return fault.Blame(errExists(dst), "destination")
 	case src != dst && folder && src.Holds(dst):
-		return blame(fault.New(fault.Invalid, "into_itself", "a folder cannot be moved into itself"), "destination")
+		return fault.Blame(fault.New(fault.Invalid, "into_itself", "a folder cannot be moved into itself"), "destination")
 	}
 	end, err := v.begin()
 	if err != nil {
@@ -152,44 +152,34 @@ func (v *Vault) Move(ctx context.Context, src, dst Path, folder, overwrite bool)
 	return err
 }
 
-func blame(err error, param string) error {
-	f, ok := errors.AsType[*fault.Error](err)
-	if !ok || f.Param != "" {
-		return err
-	}
-	copied := *f
-	copied.Param = param
-	return &copied
-}
-
 func (v *Vault) move(src, dst Path, folder, overwrite bool) (trash string, err error) {
 	from, e, err := v.find(src)
 	if err != nil {
-		return "", blame(err, "source")
+		return "", fault.Blame(err, "source")
 	}
 	defer from.close()
 	if e.isDir() != folder {
-		return "", blame(errKind(src, e.isDir()), "source")
+		return "", fault.Blame(errKind(src, e.isDir()), "source")
 	}
 	to, err := v.enter(dst.Dir())
 	if err != nil {
-		return "", blame(reading(err, dst.Dir()), "destination")
+		return "", fault.Blame(reading(err, dst.Dir()), "destination")
 	}
 	defer to.close()
 	err = from.renameNew(src.Base(), to, dst.Base())
 	if errors.Is(err, unix.EEXIST) {
 		if !overwrite {
-			return "", blame(errExists(dst), "destination")
+			return "", fault.Blame(errExists(dst), "destination")
 		}
 		trash, err = v.replace(from, e, to, src, dst)
 	}
 	switch {
 	case errors.Is(err, unix.ENOENT):
-		return "", blame(errMissing(src), "source")
+		return "", fault.Blame(errMissing(src), "source")
 	case errors.Is(err, unix.EINVAL):
-		return "", blame(fault.Wrap(err, fault.Conflict, "into_itself", "one of the two is within the other"), "destination")
+		return "", fault.Blame(fault.Wrap(err, fault.Conflict, "into_itself", "one of the two is within the other"), "destination")
 	case err != nil:
-		return trash, blame(writing(err, dst), "destination")
+		return trash, fault.Blame(writing(err, dst), "destination")
 	}
 	return trash, writing(errors.Join(to.sync(), from.sync()), dst)
 }

@@ -29,15 +29,15 @@ func (v *Vault) Unpack(ctx context.Context, archive, dest Path, overwrite bool, 
 	defer end()
 	f, info, err := v.Open(archive)
 	if err != nil {
-		return Unpacked{}, blame(err, "path")
+		return Unpacked{}, fault.Blame(err, "path")
 	}
 	defer f.Close()
 	if err := v.unpackable(dest, archive, overwrite); err != nil {
-		return Unpacked{}, blame(err, "extract_path")
+		return Unpacked{}, fault.Blame(err, "extract_path")
 	}
 	all, err := plan(f, info.Size, v.opt.Archive)
 	if err != nil {
-		return Unpacked{}, blame(err, "path")
+		return Unpacked{}, fault.Blame(err, "path")
 	}
 	u := &unpacker{v: v, size: info.Size, tell: tell, buf: make([]byte, copyBuffer), top: dir{-1}, cur: dir{-1}}
 	defer u.discard()
@@ -45,7 +45,7 @@ func (v *Vault) Unpack(ctx context.Context, archive, dest Path, overwrite bool, 
 		return Unpacked{}, unpacking(err, archive)
 	}
 	if err := u.place(ctx, dest, archive, overwrite); err != nil {
-		return Unpacked{}, blame(err, "extract_path")
+		return Unpacked{}, fault.Blame(err, "extract_path")
 	}
 	return Unpacked{Files: u.at.Files, Bytes: u.at.Bytes}, nil
 }
