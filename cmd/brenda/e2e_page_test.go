@@ -206,7 +206,7 @@ func spoken(t *testing.T, p *program, r pageReport, caption int) {
 }
 
 // silenced holds what was played to this: Brenda was heard, then the person, and from there on nothing until the next
-// answer. Times are samples of what was played, not of a clock.
+// answer; that one was heard until a key was pressed. Times are samples of what was played, not of a clock.
 func silenced(t *testing.T, r pageReport) {
 	t.Helper()
 	next := func(kind string, after int) int {
@@ -221,22 +221,28 @@ func silenced(t *testing.T, r pageReport) {
 	begin := next(firstSound, 0)
 	person := next("input_audio_buffer.speech_started", begin)
 	again := next(firstSound, person)
-	const audible = 0.003
-	latest := func(from, to int) int {
-		for i := to - 1; i >= from; i-- {
-			if max(r.played[i], -r.played[i]) > audible {
-				return i
-			}
+	escape := next("key.Escape", again)
+	for name, part := range map[string][3]int{"a voice": {begin, person, again}, "a key": {again, escape, len(r.played)}} {
+		begin, stop, end := part[0], part[1], part[2]
+		before, after := lastSound(r.played, begin, stop), lastSound(r.played, stop, end)
+		ms := func(samples int) int { return samples * 1000 / r.Rate }
+		t.Logf("interrupted by %s: the last sound is %d ms before, %d ms after, then %d ms of silence",
+			name, ms(stop-before), ms(after-stop), ms(end-after))
+		if before == begin {
+			t.Errorf("nothing was heard before %s interrupted", name)
 		}
-		return from
+		if ms(after-stop) > 150 {
+			t.Errorf("Brenda sounds for %d ms after %s interrupted her", ms(after-stop), name)
+		}
 	}
-	if latest(begin, person) == begin {
-		t.Error("nothing was heard before the interruption")
+}
+
+// lastSound returns the last audible sample of a part of what was played, its beginning when there is none.
+func lastSound(pcm []float32, from, to int) int {
+	for i := to - 1; i > from; i-- {
+		if max(pcm[i], -pcm[i]) > 0.003 {
+			return i
+		}
 	}
-	ms := (latest(person, again) - person) * 1000 / r.Rate
-	t.Logf("the last sound is %d ms before the interruption is sure, %d ms after it, then %d ms of silence",
-		(person-latest(begin, person))*1000/r.Rate, ms, (again-person)*1000/r.Rate-ms)
-	if ms > 150 {
-		t.Errorf("Brenda sounds for %d ms after she was interrupted", ms)
-	}
+	return from
 }

@@ -84,15 +84,6 @@ class Visit {
 
   count(type) {
     this.sent[type] = (this.sent[type] ?? 0) + 1;
-    this.frames?.();
-  }
-
-  // spoke resolves when that many frames of the microphone were sent.
-  spoke(frames) {
-    return new Promise((done) => {
-      this.frames = () => this.sent["input_audio_buffer.append"] >= frames && done();
-      this.frames();
-    });
   }
 
   async type(text) {
@@ -107,6 +98,14 @@ class Visit {
   // sounds resolves when so many seconds of sound were played.
   sounds(seconds) {
     return this.page.waitForFunction((s) => window.heard.loud >= s, seconds, WAIT);
+  }
+
+  // listens resolves after so many seconds more, on the clock of the sound.
+  async listens(seconds) {
+    const played = () => window.heard.chunks.reduce((n, chunk) => n + chunk.length, 0) / window.heard.rate;
+    const until = (await this.page.evaluate(played)) + seconds;
+    await this.page.waitForFunction(
+      (end) => window.heard.chunks.reduce((n, chunk) => n + chunk.length, 0) / window.heard.rate >= end, until, WAIT);
   }
 
   // answered resolves when the nth answer was heard to its end.
@@ -169,6 +168,7 @@ const scenarios = {
     await visit.shot("interrupt-answered");
     await visit.page.keyboard.press("Escape");
     await visit.phase("ready");
+    await visit.listens(1);
   },
 
   // The network goes while Brenda speaks, and comes back.
@@ -203,11 +203,10 @@ const scenarios = {
   // On a telephone: the person touches the button, speaks, and touches it again instead of waiting for silence.
   async push_to_talk(visit) {
     await visit.shot("phone-ready");
+    await visit.page.evaluate((frames) => window.holdTalk(frames), Number(HOLD));
     await visit.page.tap("#talk");
     await visit.phase("hearing");
     await visit.shot("phone-hearing");
-    await visit.spoke(Number(HOLD));
-    await visit.page.tap("#talk");
     await visit.phase("speaking");
     await visit.shot("phone-speaking");
     await visit.answered(1);

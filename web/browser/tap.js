@@ -2,7 +2,7 @@
 // server says is marked at the sample that was played when it came. The page itself is not changed.
 
 (() => {
-  const heard = (window.heard = { rate: 0, chunks: [], loud: 0, marks: [], done: null, sounding: "" });
+  const heard = (window.heard = { rate: 0, chunks: [], loud: 0, marks: [], done: null, sounding: "", frames: 0, hold: null });
   let tap = null;
 
   function receive({ data }) {
@@ -44,7 +44,25 @@
         tap?.port.postMessage({ type, id: response_id ?? response?.id ?? "" });
       });
     }
+
+    send(data) {
+      super.send(data);
+      if (heard.hold && data.includes('"input_audio_buffer.append"')) heard.hold(++heard.frames);
+    }
   };
+
+  // holdTalk presses the button once so many frames of the microphone were sent while the person speaks: in the clock of
+  // her own sound, which a slow machine does not move.
+  window.holdTalk = (frames) => {
+    heard.hold = (sent) => {
+      if (sent < frames || document.body.dataset.phase !== "hearing") return;
+      heard.hold = null;
+      document.querySelector("#talk").click();
+    };
+  };
+
+  // What the person does is marked as well, before the page hears of it.
+  addEventListener("keydown", ({ key }) => tap?.port.postMessage({ type: `key.${key}`, id: "" }), true);
 
   // heardSound resolves to all that was played so far: base64 of PCM16, one channel, and the marks.
   window.heardSound = async () => {
