@@ -63,6 +63,10 @@ func (c *clientTable) String() string {
 // check compares the table with the page, or writes it there.
 func (c *clientTable) check(t *testing.T, page string) {
 	t.Helper()
+	if len(c.order) < len(stockClients) {
+		t.Logf("the page is compared when all clients run, not after a part of them:\n%s", c)
+		return
+	}
 	if *update {
 		if err := os.WriteFile(page, []byte(c.String()), 0o644); err != nil { //nolint:gosec // a page for everybody
 			t.Fatal(err)

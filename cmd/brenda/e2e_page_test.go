@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unicode"
 	"time"
 
 	"brenda/audio"
@@ -198,11 +199,18 @@ func spoken(t *testing.T, p *program, r pageReport, caption int) {
 		t.Fatalf("what was played is not understood: %d, %v", resp.StatusCode, err)
 	}
 	text := r.Captions[caption].Text
-	diff := audiotest.Compare(text, heard.Text)
-	t.Logf("played %q, caption %q: %v", heard.Text, text, diff)
-	if heard.Text == "" || diff.Rate() > 0.5 {
+	// By letters: a small model's odd words are easily heard as others that sound alike.
+	diff := audiotest.Compare(spelt(text), spelt(heard.Text))
+	t.Logf("played %q, caption %q: %v letters", heard.Text, text, diff)
+	if heard.Text == "" || diff.Rate() > 0.4 {
 		t.Errorf("played was %q, the caption is %q", heard.Text, text)
 	}
+}
+
+// spelt returns the letters of a text as words.
+func spelt(text string) string {
+	letters := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	return strings.Join(strings.Split(strings.Join(letters, ""), ""), " ")
 }
 
 // silenced holds what was played to this: Brenda was heard, then the person, and from there on nothing until the next

@@ -99,8 +99,8 @@ async def interrupt(task, ear, sound):
 
 async def tool(task, ear, sound):
     await task.queue_frame(LLMRunFrame())
-    await ear.until("FunctionCallResultFrame")
-    await ear.until("LLMFullResponseEndFrame")
+    while not out["audio"]:  # one response with the call, then one about its result
+        await ear.until("LLMFullResponseEndFrame")
 
 
 async def main():
