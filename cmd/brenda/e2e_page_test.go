@@ -14,8 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"unicode"
 	"time"
+	"unicode"
 
 	"brenda/audio"
 	"brenda/audio/audiotest"
