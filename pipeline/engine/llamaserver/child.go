@@ -63,7 +63,7 @@ func (e *Engine) start(ctx context.Context, name, path string, run *runner) *chi
 		Ready: c.ready, Policy: e.cfg.Policy, Log: c.log,
 		// The model writes faster than anybody speaks. While a chunk is being spoken, or somebody is being heard, the cores
 		// go to that first: two engines that share them evenly are both too late.
-		Nice:  3,
+		Nice:  10,
 		Grace: 2 * time.Second, // it has been seen to hang after TERM; there is nothing to save
 	})
 	e.children[name] = c
