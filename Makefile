@@ -30,7 +30,7 @@ test: setup-test build ## Install what is missing, fetch the test models and spe
 	deploy/test-files.sh "$(CACHE)/files-clients"
 	deploy/test-clients.sh "$(CACHE)/clients"
 	deploy/test-autobahn.sh "$(CACHE)/autobahn"
-	go test -race -timeout 40m $(PACKAGES)
+	go test -race -timeout 55m $(PACKAGES)
 
 fuzz: ## Run every fuzzer, those of strangers' bytes for FUZZTIME (30 s)
 	deploy/fuzz.sh $(FUZZTIME)
