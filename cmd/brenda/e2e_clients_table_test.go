@@ -56,7 +56,8 @@ func (c *clientTable) String() string {
 		b.WriteString("\n")
 	}
 	b.WriteString("\nA dash: the client's interface has no such action (the agents SDKs truncate by themselves when interrupted;\n" +
-		"Pipecat's turns are the server's).\n")
+		"Pipecat's turns are the server's). A scenario whose answer is complete but empty, as the smallest model's is now and\n" +
+		"then, is tried a second time; nothing else is.\n")
 	return b.String()
 }
 

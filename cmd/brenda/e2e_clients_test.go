@@ -88,9 +88,9 @@ func TestStockClients(t *testing.T) {
 		for scenario := range strings.FieldsSeq(c.scenarios) {
 			t.Run(c.name+"/"+scenario, func(t *testing.T) {
 				report, wrong := c.try(t, dir, env, scenario, text)
-				if len(wrong) > 0 {
-					// The smallest model answers with a word or nothing now and then. What the server does wrong, it
-					// does again.
+				if len(wrong) > 0 && report.Status == "completed" && report.Answer == "" {
+					// The smallest model ends an answer before its first word now and then. Nothing else is tried
+					// again: what goes wrong once in some runs is a fault all the same.
 					t.Logf("once more, after %q", wrong)
 					report, wrong = c.try(t, dir, env, scenario, text)
 				}
