@@ -40,7 +40,7 @@ func (c *clients) close() {
 // redirect decides whether a redirect is followed.
 func redirect(req *http.Request, via []*http.Request) error {
 	if len(via) > MaxRedirects {
-		return fault.New(fault.Upstream, "too_many_redirects", "the URL is redirected more than %d times", MaxRedirects)
+		return TooManyRedirects()
 	}
 	u, err := Target(req.URL.String())
 	if err != nil {
@@ -63,13 +63,20 @@ type Answer struct {
 // Get asks for u, following at most MaxRedirects redirects. Of its body at most Config.Bytes are read: what is more is
 // fault.TooLarge. A silence longer than Config.FirstByte ends it with fault.Timeout, and so does Config.Total. No cookie and
 // no credential is sent.
-func (g *Guard) Get(ctx context.Context, u *url.URL) (*Answer, error) { return g.Fetch(ctx, u, nil) }
+func (g *Guard) Get(ctx context.Context, u *url.URL) (*Answer, error) {
+	return g.fetch(ctx, u, nil, time.Now().Add(g.cfg.Total))
+}
 
-// Fetch is Get with headers that the server wants to see. Only those are sent that name no person and no session:
-// User-Agent, Referer, Origin, Range, Accept and Accept-Language.
+// Fetch is Get for what may go on, such as a radio station: nothing but ctx bounds its time. It sends headers that the
+// server wants to see, but only those that name no person and no session: User-Agent, Referer, Origin, Range, Accept and
+// Accept-Language.
 func (g *Guard) Fetch(ctx context.Context, u *url.URL, header map[string]string) (*Answer, error) {
+	return g.fetch(ctx, u, header, time.Time{})
+}
+
+func (g *Guard) fetch(ctx context.Context, u *url.URL, header map[string]string, end time.Time) (*Answer, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	watch := &watch{ctx: ctx, cancel: cancel, limit: g.cfg.FirstByte, end: time.Now().Add(g.cfg.Total)}
+	watch := &watch{ctx: ctx, cancel: cancel, limit: g.cfg.FirstByte, end: end}
 	watch.timer = time.AfterFunc(watch.limit, func() { cancel(errSilent()) })
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
@@ -112,10 +119,16 @@ type watch struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	limit  time.Duration
-	end    time.Time
+	end    time.Time // zero for none
 }
 
-func (w *watch) again() { w.timer.Reset(min(w.limit, max(time.Until(w.end), 0))) }
+func (w *watch) again() {
+	limit := w.limit
+	if !w.end.IsZero() {
+		limit = min(limit, max(time.Until(w.end), 0))
+	}
+	w.timer.Reset(limit)
+}
 
 func (w *watch) stop() {
 	w.timer.Stop()

@@ -293,9 +293,18 @@ func TestLimits(t *testing.T) {
 		}
 		wantKind(t, path, err, want, "")
 	}
+	// What may go on is not bounded in all, only in its silences.
+	ans, err := g.Fetch(t.Context(), target(t, srv.URL+"/drips"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.CopyN(io.Discard, ans.Body, 110); err != nil { // more than 2 s of it
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	ans.Body.Close()
 	closed := httptest.NewServer(nil)
 	closed.Close()
-	_, err := outboundtest.Guard(t, outbound.Config{}, closed.URL).Get(t.Context(), target(t, closed.URL))
+	_, err = outboundtest.Guard(t, outbound.Config{}, closed.URL).Get(t.Context(), target(t, closed.URL))
 	wantKind(t, "nobody there", err, fault.Upstream, "upstream_failed")
 }
 

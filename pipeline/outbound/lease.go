@@ -17,7 +17,7 @@ import (
 )
 
 // Lease is a view of the network for one child process: an HTTP proxy of its own on loopback, which resolves, guards and
-// counts. It ends with its context or with Close, and all its connections with it.
+// counts bytes, requests and redirects (those within TLS it cannot see: there the child has a limit of its own). It ends with its context or with Close, and all its connections with it.
 type Lease struct {
 	guard    *Guard
 	server   *http.Server
@@ -25,6 +25,7 @@ type Lease struct {
 	ctx      context.Context //nolint:containedctx // that of the child
 	cancel   context.CancelFunc
 	left     atomic.Int64
+	hops     hops
 	running  sync.WaitGroup
 
 	mu    sync.Mutex
@@ -117,6 +118,11 @@ func (l *Lease) handle(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer l.running.Done()
+	if err := l.hops.ask(); err != nil {
+		l.note(err)
+		http.Error(w, "refused", status(fault.KindOf(err)))
+		return
+	}
 	if r.Method == http.MethodConnect {
 		l.tunnel(w, r)
 		return
@@ -160,10 +166,15 @@ func (c counted) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, TooLarge()
 	}
 	resp, err := c.lease.guard.client.relay.RoundTrip(r)
-	if err == nil {
-		resp.Body = &countedBody{resp.Body, c.lease}
+	if err != nil {
+		return nil, err
 	}
-	return resp, err
+	if err := c.lease.hops.follow(resp); err != nil {
+		_ = resp.Body.Close() // nobody reads it
+		return nil, err
+	}
+	resp.Body = &countedBody{resp.Body, c.lease}
+	return resp, nil
 }
 
 type countedBody struct {

@@ -3,6 +3,7 @@ package outbound_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -114,6 +115,62 @@ func TestLeaseRefuses(t *testing.T) {
 	}
 	resp.Body.Close()
 	wantKind(t, "why", l.Err(), fault.Forbidden, "forbidden_address")
+}
+
+// TestLeaseCounts: redirects in a row, by whatever addresses, and requests.
+func TestLeaseCounts(t *testing.T) {
+	srv, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch n := 0; {
+		case r.URL.Path == "/loop":
+			http.Redirect(w, r, "/loop", http.StatusFound)
+		case r.URL.Path == "/both":
+			http.Redirect(w, r, "/both?"+r.URL.RawQuery+"+é", http.StatusSeeOther)
+		case strings.HasPrefix(r.URL.Path, "/chain/"):
+			if fmt.Sscanf(r.URL.Path, "/chain/%d", &n); n > 0 {
+				http.Redirect(w, r, fmt.Sprintf("http://%s/chain/%d#part", r.Host, n-1), http.StatusMovedPermanently)
+			}
+		case r.URL.Path == "/304":
+			w.Header().Set("Location", "/304")
+			w.WriteHeader(http.StatusNotModified)
+		}
+	})
+	g := outboundtest.Guard(t, outbound.Config{}, srv.URL)
+	for path, want := range map[string]int{
+		"/loop": 502, "/both": 502, "/304": 304, "/chain/1": 200,
+		fmt.Sprintf("/chain/%d", outbound.MaxRedirects): 200, fmt.Sprintf("/chain/%d", outbound.MaxRedirects+1): 502,
+	} {
+		l := lease(t, g)
+		c := child(t, l, nil)
+		c.CheckRedirect = func(*http.Request, []*http.Request) error { return nil }
+		for range 2 { // asking again is no further redirect
+			resp, err := c.Get(srv.URL + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("%s: %d", path, resp.StatusCode)
+			}
+		}
+		if f := fault.As(l.Err()); (want == 502) != (f != nil && f.Code == "too_many_redirects") {
+			t.Errorf("%s: %v", path, l.Err())
+		}
+	}
+	l := lease(t, g)
+	c, last := child(t, l, nil), 0
+	for i := range 200 {
+		resp, err := c.Get(fmt.Sprint(srv.URL, "/", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if last = resp.StatusCode; last != http.StatusOK {
+			break
+		}
+	}
+	if f := fault.As(l.Err()); last != http.StatusBadGateway || f == nil || f.Code != "too_many_requests" {
+		t.Errorf("%d, %v", last, l.Err())
+	}
 }
 
 // TestLeaseRebinding: a child resolves nothing by itself, so a name cannot change its address behind the check.

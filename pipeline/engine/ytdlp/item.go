@@ -3,6 +3,7 @@ package ytdlp
 import (
 	"cmp"
 	"encoding/json"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -39,7 +40,10 @@ type Format struct {
 	Bytes    int64
 	Language string
 	Header   map[string]string // what the server wants to see
+	Parts    []string          // of a DASH manifest: the files to read one after the other, instead of URL
 }
+
+const maxParts = 20_000 // of one medium: eleven hours in pieces of two seconds
 
 // Entry is one medium of a playlist.
 type Entry struct {
@@ -112,6 +116,15 @@ type rawFormat struct {
 	About    number          `json:"filesize_approx"`
 	Lang     text            `json:"language"`
 	Header   map[string]text `json:"http_headers"`
+	Base     text            `json:"fragment_base_url"`
+	Pieces   []rawPiece      `json:"fragments"`
+}
+
+// rawPiece is one file of a manifest: an address, or a path below that of the format.
+type rawPiece struct {
+	URL      text   `json:"url"`
+	Path     text   `json:"path"`
+	Duration number `json:"duration"`
 }
 
 // counter is what the extractors for any page add to a page's title.
@@ -136,6 +149,11 @@ func (r *rawItem) item() Item {
 	}
 	for _, f := range raw {
 		it.Formats = append(it.Formats, f.format())
+		if it.Duration == 0 && !it.Live {
+			for _, p := range f.Pieces {
+				it.Duration += float64(p.Duration)
+			}
+		}
 	}
 	for _, e := range r.Entries {
 		if e == nil {
@@ -169,15 +187,28 @@ func (f rawFormat) format() Format {
 	for k, v := range f.Header {
 		out.Header[k] = string(v)
 	}
+	base, err := url.Parse(string(cmp.Or(f.Base, f.URL)))
+	if err != nil || len(f.Pieces) > maxParts {
+		return out
+	}
+	for _, p := range f.Pieces {
+		at, err := base.Parse(string(cmp.Or(p.URL, p.Path)))
+		if err != nil {
+			out.Parts = nil // a medium with a hole
+			return out
+		}
+		out.Parts = append(out.Parts, at.String())
+	}
 	return out
 }
 
 // Sound returns the format from which the sound is best read: sound alone before sound with video, and of those what is
-// small but good enough to understand speech. ok is false when none can be read.
+// small but good enough to understand speech. ok is false when none can be read, as of DASH that is live: its list of
+// files is over when it is read.
 func (it Item) Sound() (best Format, ok bool) {
 	usable := slices.DeleteFunc(slices.Clone(it.Formats), func(f Format) bool {
 		return f.ACodec == "none" || !strings.HasPrefix(f.URL, "http") || f.Protocol == "mhtml" ||
-			strings.Contains(f.Protocol, "dash") || strings.Contains(f.Protocol, "f4m") || strings.Contains(f.Protocol, "ism")
+			f.dash() && (it.Live || len(f.Parts) == 0) || strings.Contains(f.Protocol, "f4m") || strings.Contains(f.Protocol, "ism")
 	})
 	if len(usable) == 0 {
 		return Format{}, false
@@ -188,14 +219,20 @@ func (it Item) Sound() (best Format, ok bool) {
 	return usable[0], true
 }
 
-// rank is lower for what is better.
+func (f Format) dash() bool { return strings.Contains(f.Protocol, "dash") }
+
+// rank is lower for what is better; one file is better than many.
 func (f Format) rank() int {
 	const enough = 40 // kbit/s
+	rank := 4
 	switch {
 	case f.VCodec == "none" && f.BitRate >= enough:
-		return 0
+		rank = 0
 	case f.VCodec == "none":
-		return 1
+		rank = 2
 	}
-	return 2
+	if f.dash() {
+		rank++
+	}
+	return rank
 }

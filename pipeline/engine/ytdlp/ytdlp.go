@@ -68,12 +68,26 @@ func find(dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	main := filepath.Join(dir, "yt_dlp", "__main__.py")
-	if _, err := os.Stat(main); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, "yt_dlp", "__main__.py")); err != nil {
 		return nil, err
 	}
-	return []string{python, "-s", main}, nil // -s: no packages of the user
+	return []string{python, "-s", "-c", program, dir, strconv.Itoa(outbound.MaxRedirects)}, nil // -s: no packages of the user
 }
+
+// program starts yt-dlp, which has no option for how many redirects it follows, with the limit of its HTTP libraries
+// lowered: those within TLS are seen by nobody else. (A third library that it may use has this very limit.)
+const program = `
+import sys, urllib.request
+sys.path[0], limit = sys.argv.pop(1), int(sys.argv.pop(1))
+urllib.request.HTTPRedirectHandler.max_redirections = limit
+try:
+    import requests.sessions
+    requests.sessions.DEFAULT_REDIRECT_LIMIT = limit
+except ImportError:
+    pass
+import yt_dlp
+yt_dlp.main()
+`
 
 // maxAnswer is how much yt-dlp may say of one page, in bytes.
 const maxAnswer = 32 << 20
@@ -95,6 +109,7 @@ func (e *Engine) Find(ctx context.Context, u string) (Item, error) {
 		"--ignore-config", "--no-plugin-dirs", "--no-cache-dir", "--no-remote-components", "--no-exec",
 		"--proxy", lease.URL(), "--socket-timeout", "20", "--retries", "1", "--extractor-retries", "1",
 		"--no-playlist", "--flat-playlist", "--playlist-items", "1:"+strconv.Itoa(e.cfg.Entries), "--no-check-formats",
+		"--compat-options", "no-certifi", // whom this machine trusts, as Brenda does
 		"--no-warnings", "--no-progress", "--color", "never", "-J", "--", target.String())
 	said, out := &outbound.Tail{}, &outbound.Capped{Left: maxAnswer}
 	cmd := lease.Command(ctx, e.cfg.Env, e.command[0], args...)
@@ -125,6 +140,8 @@ func (e *Engine) explain(ctx context.Context, lease *outbound.Lease, err error, 
 		return context.Cause(ctx)
 	case strings.Contains(said, "Unsupported URL"), strings.Contains(said, "No video formats found"):
 		return errNoMedia(err)
+	case strings.Contains(said, "redirect loop"): // so it says of each that is too many
+		return outbound.TooManyRedirects()
 	case lease.Err() != nil:
 		return lease.Err()
 	case ctx.Err() != nil, strings.Contains(said, "timed out"):

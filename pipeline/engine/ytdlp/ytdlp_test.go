@@ -2,7 +2,9 @@ package ytdlp
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,7 +12,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +36,9 @@ var pages = map[string]string{
 	"/two":    `<html><head><title>Deux</title></head><body><video src="/v.mp4"></video><video src="/w.mp4"></video></body></html>`,
 	"/text":   `<html><head><title>Rien</title></head><body><p>Du texte.</p></body></html>`,
 	"/h.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6,\nh0.ts\n#EXT-X-ENDLIST\n",
+	"/d.mpd": `<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="{TYPE}" mediaPresentationDuration="PT6S"><Period>` +
+		`<AdaptationSet mimeType="audio/mp4"><SegmentTemplate timescale="1" duration="2" startNumber="1" initialization="i.mp4" media="s$Number$.m4s"/>` +
+		`<Representation id="1" bandwidth="64000" codecs="mp4a.40.2"/></AdaptationSet></Period></MPD>`,
 	"/evil": `<html><head><title>Piège</title><base href="{IN}/"><meta property="og:video" content="{IN}/og.mp4">` +
 		`<meta name="twitter:player" content="{IN}/player"></head><body><iframe src="{IN}/embed/1"></iframe>` +
 		`<video src="{IN}/h.m3u8" type="application/x-mpegURL"></video></body></html>`,
@@ -40,34 +47,53 @@ var pages = map[string]string{
 
 type origin struct {
 	*httptest.Server
-	trap *outboundtest.Trap
+	trap  *outboundtest.Trap
+	asked atomic.Int64
 }
 
 func newOrigin(t *testing.T) *origin {
 	t.Helper()
 	o := &origin{}
-	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch page, ok := pages[r.URL.Path]; {
-		case r.URL.Path == "/to":
-			http.Redirect(w, r, r.URL.Query().Get("url"), http.StatusFound)
-		case r.URL.Path == "/silent":
-			<-r.Context().Done()
-		case strings.HasSuffix(r.URL.Path, ".mp4"):
-			w.Header().Set("Content-Type", "video/mp4")
-			w.Write(make([]byte, 5000))
-		case !ok:
-			http.NotFound(w, r)
-		default:
-			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			if strings.HasSuffix(r.URL.Path, "m3u8") {
-				w.Header().Set("Content-Type", "application/vnd.apple.mpegurl")
-			}
-			io.WriteString(w, strings.ReplaceAll(page, "{IN}", "http://"+o.trap.Addr))
-		}
-	}))
+	o.Server = httptest.NewServer(o)
 	t.Cleanup(o.Close)
 	o.trap = outboundtest.NewTrap(t, outboundtest.Port(t, o.URL))
 	return o
+}
+
+func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	n := o.asked.Add(1)
+	switch page, ok := pages[r.URL.Path]; {
+	case r.URL.Path == "/loop": // each time elsewhere
+		http.Redirect(w, r, fmt.Sprintf("/loop?n=%d", n), http.StatusFound)
+	case r.URL.Path == "/refresh":
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprintf(w, `<html><head><meta http-equiv="refresh" content="0; url=http://%s/refresh?n=%d"></head></html>`, r.Host, n)
+	case strings.HasPrefix(r.URL.Path, "/chain/"):
+		left, _ := strconv.Atoi(r.URL.Path[len("/chain/"):])
+		if left == 0 {
+			http.Redirect(w, r, "/video", http.StatusFound)
+			return
+		}
+		http.Redirect(w, r, fmt.Sprint("/chain/", left-1), http.StatusFound)
+	case r.URL.Path == "/to":
+		http.Redirect(w, r, r.URL.Query().Get("url"), http.StatusFound)
+	case r.URL.Path == "/silent":
+		<-r.Context().Done()
+	case strings.HasSuffix(r.URL.Path, ".mp4"):
+		w.Header().Set("Content-Type", "video/mp4")
+		w.Write(make([]byte, 5000))
+	case !ok:
+		http.NotFound(w, r)
+	default:
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		if strings.HasSuffix(r.URL.Path, "m3u8") {
+			w.Header().Set("Content-Type", "application/vnd.apple.mpegurl")
+		}
+		if strings.HasSuffix(r.URL.Path, "mpd") {
+			w.Header().Set("Content-Type", "application/dash+xml")
+		}
+		io.WriteString(w, strings.NewReplacer("{IN}", "http://"+o.trap.Addr, "{TYPE}", r.URL.Query().Get("type")).Replace(page))
+	}
 }
 
 func engine(t *testing.T, g *outbound.Guard) *Engine {
@@ -94,6 +120,15 @@ func TestFind(t *testing.T) {
 		if !ok || best.URL != o.URL+want || !strings.HasPrefix(it.Title, "Page") || strings.Contains(it.Title, "(1)") || it.Site != "" {
 			t.Errorf("%s: %+v", path, it)
 		}
+	}
+	it, err := e.Find(t.Context(), o.URL+"/d.mpd?type=static")
+	best, ok := it.Sound()
+	if err != nil || !ok || it.Duration != 6 || fmt.Sprint(best.Parts) != strings.ReplaceAll("[{}/i.mp4 {}/s1.m4s {}/s2.m4s {}/s3.m4s]", "{}", o.URL) {
+		t.Errorf("%+v, %v", it, err)
+	}
+	it, err = e.Find(t.Context(), o.URL+"/d.mpd?type=dynamic")
+	if _, ok := it.Sound(); err != nil || ok || !it.Live {
+		t.Errorf("%+v, %v", it, err)
 	}
 	two, err := e.Find(t.Context(), o.URL+"/two")
 	if err != nil || !two.Playlist || len(two.Entries) != 2 || two.Entries[1].URL != o.URL+"/w.mp4" {
@@ -143,6 +178,40 @@ func TestNothingLeadsInside(t *testing.T) {
 	}
 }
 
+// TestRedirects: the real child is led on and on, in the open, within TLS, and by pages that forward.
+func TestRedirects(t *testing.T) {
+	o := newOrigin(t)
+	safe := httptest.NewTLSServer(o)
+	t.Cleanup(safe.Close)
+	trust := filepath.Join(t.TempDir(), "ca.pem")
+	pem := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: safe.Certificate().Raw})
+	if err := os.WriteFile(trust, pem, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := engine(t, outboundtest.Guard(t, outbound.Config{}, o.URL, safe.URL))
+	e.cfg.Env = append(e.cfg.Env, "SSL_CERT_FILE="+trust)
+	for i, base := range []string{safe.URL, o.URL} {
+		if it, err := e.Find(t.Context(), base+"/chain/4"); err != nil || len(it.Formats) != 1 { // and on to /video: 5
+			t.Errorf("%s: %+v, %v", base, it, err)
+		}
+		for _, path := range []string{"/chain/5", "/loop"}[:1+i] {
+			o.asked.Store(0)
+			_, err := e.Find(t.Context(), base+path)
+			if f := fault.As(err); f == nil || f.Code != "too_many_redirects" {
+				t.Errorf("%s%s: %v", base, path, err)
+			}
+			if n := o.asked.Load(); n > 2*(outbound.MaxRedirects+1) { // yt-dlp asks a second time
+				t.Errorf("%s%s: %d requests", base, path, n)
+			}
+		}
+	}
+	o.asked.Store(0)
+	_, err := e.Find(t.Context(), o.URL+"/refresh")
+	if f := fault.As(err); f == nil || f.Kind != fault.Upstream || o.asked.Load() > 100 {
+		t.Errorf("%d requests, %v", o.asked.Load(), err)
+	}
+}
+
 func TestEndings(t *testing.T) {
 	o := newOrigin(t)
 	e := engine(t, outboundtest.Guard(t, outbound.Config{}, o.URL))
@@ -170,12 +239,18 @@ func TestSoundIsReadWhereItIsSmall(t *testing.T) {
 		{ID: "good", URL: "https://x/g", VCodec: "none", ACodec: "opus", BitRate: 64},
 		{ID: "best", URL: "https://x/b", VCodec: "none", ACodec: "opus", BitRate: 160},
 		{ID: "rtmp", URL: "rtmp://x/b", VCodec: "none", ACodec: "opus", BitRate: 60},
-		{ID: "dash", URL: "https://x/d.mpd", Protocol: "http_dash_segments", VCodec: "none", ACodec: "opus", BitRate: 60},
+		{ID: "dash", URL: "https://x/d.mpd", Protocol: "http_dash_segments", VCodec: "none", ACodec: "opus", BitRate: 60, Parts: []string{"x"}},
 	}}
 	if best, ok := it.Sound(); !ok || best.ID != "good" {
 		t.Errorf("%+v", best)
 	}
 	if _, ok := (Item{Formats: it.Formats[1:2]}).Sound(); ok {
 		t.Error("a mute video has sound")
+	}
+	if best, ok := (Item{Formats: it.Formats[5:]}).Sound(); !ok || best.ID != "dash" {
+		t.Errorf("%+v", best)
+	}
+	if best, ok := (Item{Formats: it.Formats[5:], Live: true}).Sound(); ok {
+		t.Errorf("%+v", best)
 	}
 }
