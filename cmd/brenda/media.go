@@ -202,10 +202,10 @@ func (f mediaFinder) Find(ctx context.Context, u string) (media.Found, error) {
 		})
 	}
 	for _, e := range it.Entries {
-		found.Entries = append(found.Entries, media.Entry(e))
+		found.Entries = append(found.Entries, media.Entry{URL: e.URL, Title: e.Title, Duration: e.Duration})
 	}
 	if best, ok := it.Sound(); ok {
-		found.Sound = &media.Input{URL: best.URL, Header: best.Header}
+		found.Sound = &media.Input{URL: best.URL, Header: best.Header, Parts: best.Parts}
 	}
 	return found, nil
 }

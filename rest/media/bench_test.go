@@ -32,6 +32,8 @@ type tools struct {
 	heard  []pipeline.Segment
 	noHear error
 	asked  []string
+	fresh  func() *tape // a new sound each time
+	played media.Input  // the last one
 }
 
 func (f *tools) Find(_ context.Context, u string) (media.Found, error) {
@@ -45,7 +47,10 @@ func (f *tools) Probe(_ context.Context, in media.Input) (media.Probe, error) {
 }
 
 func (f *tools) Play(ctx context.Context, in media.Input) (media.Sound, error) {
-	f.asked = append(f.asked, "play "+in.URL)
+	f.asked, f.played = append(f.asked, "play "+in.URL), in
+	if f.fresh != nil {
+		f.sound = f.fresh()
+	}
 	if f.sound != nil {
 		f.sound.ctx = ctx
 	}
@@ -168,6 +173,7 @@ type sent struct {
 	Level   int
 	Start   float64
 	End     float64
+	Entry   *int
 	Error   httpx.Problem
 }
 

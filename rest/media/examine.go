@@ -6,11 +6,9 @@ import (
 	"image"
 	"io"
 	"net/http"
-	"net/url"
-	"strings"
+	"slices"
 
 	"brenda/pipeline/fault"
-	"brenda/pipeline/outbound"
 )
 
 // examine finds out the rest: of a page from its beginning, of a medium from its tracks.
@@ -25,11 +23,7 @@ func (s *Service) examine(ctx context.Context, src *source) error {
 			src.about.Formats = append(src.about.Formats, Format{Ext: name, Width: c.Width, Height: c.Height})
 		}
 	case Playlist:
-		text, err := io.ReadAll(io.LimitReader(src.body, peekBytes))
-		if err != nil && fault.KindOf(err) != fault.TooLarge {
-			return err
-		}
-		src.about.Entries = list(string(text), src.final)
+		return src.readList()
 	case File:
 	}
 	return nil
@@ -77,7 +71,7 @@ func (s *Service) findMedium(ctx context.Context, src *source, p *page) error {
 	}
 	src.about.add(found)
 	src.sound = found.Sound
-	if found.Playlist && len(found.Entries) > 1 {
+	if found.Playlist && (len(found.Entries) > 1 || found.Sound == nil) {
 		src.about.Kind = Playlist
 	}
 	return nil
@@ -106,12 +100,34 @@ func fill(at *string, with string) {
 	}
 }
 
+// examineManifest asks the finder what files a DASH manifest names. The player has no network, and reads what it is given.
+func (s *Service) examineManifest(ctx context.Context, src *source) error {
+	found, err := s.find.Find(ctx, src.about.Final)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		src.lack = err // that it is a video is all there is
+		return nil
+	}
+	found.Title = "" // that of the file's name
+	src.about.add(found)
+	if src.sound = found.Sound; found.Live {
+		src.sound, src.lack = nil, fault.New(fault.Unsupported, "unsupported_media",
+			"a live DASH stream cannot be read; give the URL of the same station's HLS playlist (.m3u8)")
+	}
+	if !slices.ContainsFunc(found.Formats, func(f Format) bool { return f.VCodec != "none" }) {
+		src.about.Kind = Audio
+	}
+	return nil
+}
+
 // examineMedium asks ffprobe. Without it, or where it fails, what the server says is all there is.
 func (s *Service) examineMedium(ctx context.Context, src *source) error {
 	in := Input{URL: src.about.Final}
 	src.sound = &in
 	if sniff(src.head) == typeDASH {
-		return nil // the player cannot read it, but a video it is
+		return s.examineManifest(ctx, src)
 	}
 	probe, err := s.play.Probe(ctx, in)
 	if err != nil {
@@ -144,32 +160,3 @@ func (s *Service) examineMedium(ctx context.Context, src *source) error {
 	}
 	return nil
 }
-
-// list returns the entries of an M3U or PLS list.
-func list(text string, base *url.URL) []Entry {
-	entries := []Entry{}
-	title := ""
-	for line := range strings.Lines(text) {
-		line = strings.ToValidUTF8(strings.TrimSpace(line), "\uFFFD")
-		if info, ok := strings.CutPrefix(line, "#EXTINF:"); ok {
-			_, title, _ = strings.Cut(info, ",")
-			continue
-		}
-		if key, value, ok := strings.Cut(line, "="); ok && strings.HasPrefix(strings.ToLower(key), "file") {
-			line = value
-		} else if line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "[") || ok && !strings.Contains(key, "/") {
-			continue
-		}
-		u, err := base.Parse(line)
-		if err != nil {
-			continue
-		}
-		if u, err = outbound.Target(u.String()); err == nil && len(entries) < maxEntries {
-			entries = append(entries, Entry{URL: u.String(), Title: title})
-		}
-		title = ""
-	}
-	return entries
-}
-
-const maxEntries = 100

@@ -2,6 +2,7 @@ package media
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -28,9 +29,11 @@ type segment struct {
 	Start float64 `json:"start"` // seconds
 	End   float64 `json:"end"`
 	Text  string  `json:"text"`
+	Entry *int    `json:"entry,omitempty"` // of a list: which one; the times are those within it
 }
 
-// Extract answers POST /v1/ai/media/url/extract: a page's article, a medium's transcript, a list's entries.
+// Extract answers POST /v1/ai/media/url/extract: a page's article, a medium's transcript, the transcripts of a list's
+// entries.
 func (s *Service) Extract(w http.ResponseWriter, r *http.Request) error {
 	req, src, leave, err := s.reach(r)
 	if err != nil {
@@ -58,8 +61,11 @@ func (s *Service) extract(ctx context.Context, src *source, req request) (any, e
 	if err := s.examine(ctx, src); err != nil {
 		return nil, err
 	}
-	if src.about.Kind == File {
+	switch {
+	case src.about.Kind == File:
 		return nil, src.unsupported() // it looked like a medium, and is none
+	case src.lack != nil:
+		return nil, src.lack
 	}
 	return s.extractSound(ctx, src, req)
 }
@@ -141,10 +147,22 @@ var errPatience = errors.New("no more time to listen")
 // extractSound writes down what is said in a medium.
 func (s *Service) extractSound(ctx context.Context, src *source, req request) (any, error) {
 	said := transcript{Segments: []segment{}, Complete: true}
-	if src.sound != nil {
-		if err := s.transcribe(ctx, src, req, &said); err != nil {
-			return nil, err
+	patient, cancel := context.WithTimeoutCause(ctx, s.cfg.Patience, errPatience)
+	defer cancel()
+	var err error
+	switch {
+	case src.sound != nil:
+		err = s.transcribe(patient, src, req, &said, nil)
+	case src.about.Kind == Playlist:
+		err = s.each(patient, src, func(i int, one *source) error {
+			return s.transcribe(patient, one, req, &said, &i)
+		}, func(int) error { return nil })
+		if ctx.Err() == nil && errors.Is(err, errPatience) {
+			said.Complete, err = false, nil
 		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	return struct {
 		About
@@ -152,32 +170,32 @@ func (s *Service) extractSound(ctx context.Context, src *source, req request) (a
 	}{src.about, said}, nil
 }
 
-func (s *Service) transcribe(ctx context.Context, src *source, req request, said *transcript) error {
-	patient, cancel := context.WithTimeoutCause(ctx, s.cfg.Patience, errPatience)
-	defer cancel()
-	snd, err := s.play.Play(patient, *src.sound)
+// transcribe adds what is said in a medium, which is an entry of a list unless that is nil. The end of patience, the cause
+// of ctx, is no failure.
+func (s *Service) transcribe(ctx context.Context, src *source, req request, said *transcript, entry *int) error {
+	snd, err := s.play.Play(ctx, *src.sound)
 	if err != nil {
 		return err
 	}
 	defer snd.Close()
 	o := pipeline.ListenOptions{Language: req.Language}
 	var texts []string
-	heard, err := s.listener.Listen(patient, snd, o, func(g pipeline.Segment) error {
-		said.Segments = append(said.Segments, segment{g.Start, g.End, g.Text})
+	heard, err := s.listener.Listen(ctx, snd, o, func(g pipeline.Segment) error {
+		said.Segments = append(said.Segments, segment{g.Start, g.End, g.Text, entry})
 		texts = append(texts, g.Text)
-		return patient.Err()
+		return ctx.Err()
 	})
 	f := fault.As(err)
 	switch {
 	case err == nil, f.Code == "no_speech":
-	case ctx.Err() == nil && errors.Is(context.Cause(patient), errPatience):
+	case errors.Is(context.Cause(ctx), errPatience):
 		said.Complete = false
-	case ctx.Err() == nil && len(said.Segments) > 0 && f.Kind != fault.Internal && f.Kind != fault.Unavailable:
+	case ctx.Err() == nil && len(texts) > 0 && f.Kind != fault.Internal && f.Kind != fault.Unavailable:
 		said.Complete = false // the medium ended before its end: what was heard of it is worth having
 	default:
-		return err
+		return ours(err)
 	}
-	said.Text, said.Model = strings.Join(texts, " "), heard.Model
+	said.Text, said.Model = join(said.Text, strings.Join(texts, " ")), cmp.Or(heard.Model, said.Model)
 	if heard.Language != "" {
 		src.about.Language = heard.Language
 	}
@@ -186,3 +204,6 @@ func (s *Service) transcribe(ctx context.Context, src *source, req request, said
 	}
 	return nil
 }
+
+// join puts the texts of a list's entries one below the other.
+func join(before, text string) string { return strings.TrimSpace(before + "\n\n" + text) }

@@ -82,6 +82,8 @@ func sniff(head []byte) string {
 		return typePLS
 	case bytes.Contains(head[:min(len(head), 1024)], []byte("<MPD")) && bytes.HasPrefix(trimmed, []byte("<")):
 		return typeDASH
+	case bytes.Contains(head[:min(len(head), 1024)], []byte("<playlist")) && bytes.Contains(head, []byte("xspf.org/ns/")):
+		return typeXSPF
 	}
 	seen, _, _ := mime.ParseMediaType(mimetype.Detect(head).String()) // its names are well-formed
 	if seen == "application/octet-stream" || seen == "text/plain" {
@@ -98,6 +100,7 @@ const (
 	typeDASH = "application/dash+xml"
 	typeM3U  = "audio/x-mpegurl"
 	typePLS  = "audio/x-scpls"
+	typeXSPF = "application/xspf+xml"
 )
 
 func kindOf(mediaType string) Kind {
@@ -106,7 +109,7 @@ func kindOf(mediaType string) Kind {
 		return Page
 	case typeHLS, "application/x-mpegurl", typeDASH:
 		return Video
-	case typeM3U, "audio/mpegurl", typePLS, "application/pls+xml", "application/xspf+xml":
+	case typeM3U, "audio/mpegurl", typePLS, "application/pls+xml", typeXSPF:
 		return Playlist
 	case "application/ogg":
 		return Audio

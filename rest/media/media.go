@@ -50,6 +50,7 @@ type Sound interface {
 type Input struct {
 	URL    string
 	Header map[string]string // what its server wants to see
+	Parts  []string          // files to read one after the other, instead of URL
 }
 
 // Found is what a Finder says of a page. What is not known is empty.
@@ -97,6 +98,8 @@ type Entry struct {
 	URL      string  `json:"url"`
 	Title    string  `json:"title"`
 	Duration float64 `json:"duration,omitempty"` // seconds
+
+	Error *httpx.Problem `json:"error,omitempty"` // why it could not be played
 }
 
 // Config is what a Service needs besides engines.

@@ -24,6 +24,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+const xspf = `<?xml version="1.0" encoding="UTF-8"?><playlist version="1" xmlns="http://xspf.org/ns/0/"><trackList><track>
+<location> é.mp3 </location><title>Élan &amp; co</title><duration>2500</duration></track><track><title>nowhere</title></track>
+<track><location>file:///etc/passwd</location></track></trackList></playlist>`
+
 func TestKinds(t *testing.T) {
 	mp3 := "ID3\x04\x00\x00\x00\x00\x00\x00\xff\xfb\x90\x64" + strings.Repeat("\x00", 500)
 	png := "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10\x00\x00\x00\x20\x08\x02\x00\x00\x00" + strings.Repeat("\x00", 100)
@@ -41,6 +45,7 @@ func TestKinds(t *testing.T) {
 		"/hls":       {"text/plain", "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6,\nh0.ts\n#EXT-X-ENDLIST\n", "video"},
 		"/list.m3u":  {"audio/x-mpegurl", "#EXTM3U\n#EXTINF:10,Un titre\na.mp3\nhttp://127.0.0.2/b.mp3\nfile:///etc/passwd\n", "playlist"},
 		"/list.pls":  {"", "[playlist]\nNumberOfEntries=1\nFile1=/a.mp3\nTitle1=Un\n", "playlist"},
+		"/list.xml":  {"text/xml", xspf, "playlist"},
 		"/empty":     {"text/html", "", "page"},
 		"/bytes":     {"application/octet-stream", "\x00\x01\x02\x03", "file"},
 		"/video.mp4": {"", "\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + strings.Repeat("\x00", 100), "video"},
@@ -63,8 +68,14 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%s: formats is null", path)
 		}
 	}
-	if _, a := b.ask(t, "extract", "/list.m3u"); fmt.Sprint(a["entries"]) != fmt.Sprintf("[map[title:Un titre url:%s/a.mp3] map[title: url:http://127.0.0.2/b.mp3]]", b.origin.URL) {
-		t.Error(a["entries"])
+	for path, want := range map[string]string{
+		"/list.m3u": "[map[title:Un titre url:%s/a.mp3] map[title: url:http://127.0.0.2/b.mp3]]",
+		"/list.pls": "[map[title:Un url:%s/a.mp3]]", "/list.xml": "[map[duration:2.5 title:Élan & co url:%s/é.mp3]]",
+	} {
+		_, a := b.ask(t, "analyze", path)
+		if got := strings.ReplaceAll(fmt.Sprint(a["entries"]), "%C3%A9", "é"); got != fmt.Sprintf(want, b.origin.URL) {
+			t.Errorf("%s: %s", path, got)
+		}
 	}
 	if _, a := b.ask(t, "extract", "/text"); a["text"] != "Bonjour." {
 		t.Error(a)

@@ -23,6 +23,7 @@ type event struct {
 	Level   int      `json:"level,omitempty"` // of a heading, 1…6
 	Start   *float64 `json:"start,omitempty"` // seconds
 	End     *float64 `json:"end,omitempty"`
+	Entry   *int     `json:"entry,omitempty"` // of a list: which one; the times are those within it
 }
 
 const (
@@ -62,8 +63,11 @@ func (s *Service) stream(ctx context.Context, out *httpx.Stream, src *source, re
 	if err := s.examine(ctx, src); err != nil {
 		return err
 	}
-	if src.about.Kind == File {
+	switch {
+	case src.about.Kind == File:
 		return src.unsupported() // it looked like a medium, and is none
+	case src.lack != nil:
+		return src.lack
 	}
 	src.close() // the player asks for itself
 	return s.streamSound(ctx, out, src, req)
@@ -134,21 +138,47 @@ func (s *Service) streamMedium(ctx context.Context, out *httpx.Stream, src *sour
 	return s.streamSound(ctx, out, src, req)
 }
 
-// streamSound sends what is said in a medium, and its sound when that is wanted. Reading runs ahead of writing down, so
-// that the sound does not wait for the words; it does wait when the words are a minute behind.
+// streamSound sends what is said in a medium, or in those of a list, and the sound when that is wanted.
 func (s *Service) streamSound(ctx context.Context, out *httpx.Stream, src *source, req request) error {
-	if src.sound == nil {
-		return out.Send(event{Type: "metadata", Content: src.about})
-	}
 	limited, cancel := context.WithTimeoutCause(ctx, longest, errPatience)
 	defer cancel()
-	g, within := errgroup.WithContext(limited)
+	var err error
+	switch {
+	case src.sound != nil:
+		err = s.streamOne(limited, out, src, req, nil)
+	case src.about.Kind == Playlist:
+		err = s.streamList(limited, out, src, req)
+	default:
+		return out.Send(event{Type: "metadata", Content: src.about})
+	}
+	if ctx.Err() == nil && errors.Is(context.Cause(limited), errPatience) {
+		return nil
+	}
+	return err
+}
+
+// streamList sends what a list holds, then its media in turn, each after what is known of it.
+func (s *Service) streamList(ctx context.Context, out *httpx.Stream, src *source, req request) error {
+	if err := out.Send(event{Type: "metadata", Content: src.about}); err != nil {
+		return err
+	}
+	return s.each(ctx, src, func(i int, one *source) error {
+		return ours(s.streamOne(ctx, out, one, req, &i))
+	}, func(i int) error {
+		return out.Send(event{Type: "metadata", Content: src.about.Entries[i], Entry: &i})
+	})
+}
+
+// streamOne sends one medium, which is an entry of a list unless that is nil. Reading runs ahead of writing down, so that
+// the sound does not wait for the words; it does wait when the words are a minute behind.
+func (s *Service) streamOne(ctx context.Context, out *httpx.Stream, src *source, req request, entry *int) error {
+	g, within := errgroup.WithContext(ctx)
 	snd, err := s.play.Play(within, *src.sound)
 	if err != nil {
 		return err
 	}
 	defer snd.Close()
-	if err := out.Send(event{Type: "metadata", Content: src.about}); err != nil {
+	if err := out.Send(event{Type: "metadata", Content: src.about, Entry: entry}); err != nil {
 		return err
 	}
 	q := &queue{ctx: within, pieces: make(chan []float32, pieces)}
@@ -160,26 +190,23 @@ func (s *Service) streamSound(ctx context.Context, out *httpx.Stream, src *sourc
 				return nil
 			}
 			start, end := seconds(at), seconds(at+int64(len(pcm)))
-			return out.Send(event{Type: "audio", Content: wav.Encode(pcm, pipeline.InputRate), Start: &start, End: &end})
+			sound := wav.Encode(pcm, pipeline.InputRate)
+			return out.Send(event{Type: "audio", Content: sound, Start: &start, End: &end, Entry: entry})
 		})
 		return nil
 	})
 	g.Go(func() error {
 		o := pipeline.ListenOptions{Language: req.Language, Quick: true}
 		_, err := s.listener.Listen(within, q, o, func(t pipeline.Segment) error {
-			return out.Send(event{Type: "text", Content: t.Text, Start: &t.Start, End: &t.End})
+			return out.Send(event{Type: "text", Content: t.Text, Start: &t.Start, End: &t.End, Entry: entry})
 		})
 		if f := fault.As(err); f != nil && f.Code == "no_speech" {
 			return nil
 		}
 		return err
 	})
-	err = g.Wait()
-	if err == nil {
+	if err = g.Wait(); err == nil {
 		err = early
-	}
-	if ctx.Err() == nil && errors.Is(context.Cause(limited), errPatience) {
-		return nil
 	}
 	return err
 }

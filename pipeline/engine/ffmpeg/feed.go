@@ -14,7 +14,7 @@ import (
 	"brenda/pipeline/outbound"
 )
 
-// medium is a medium that is being fetched: one file, or the segments of an HLS playlist.
+// medium is a medium that is being fetched: one file, several, or the segments of an HLS playlist.
 type medium struct {
 	engine *Engine
 	in     Input
@@ -27,7 +27,11 @@ type medium struct {
 // open asks for a medium and looks at its beginning.
 func (e *Engine) open(ctx context.Context, in Input) (*medium, error) {
 	m := &medium{engine: e, in: in, left: e.guard.Limit()}
-	ans, err := m.fetch(ctx, in.URL, "")
+	first := in.URL
+	if len(in.Parts) > 0 {
+		first = in.Parts[0]
+	}
+	ans, err := m.fetch(ctx, first, "")
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +39,7 @@ func (e *Engine) open(ctx context.Context, in Input) (*medium, error) {
 	head, err := m.body.Peek(len(mark))
 	switch {
 	case err != nil && !errors.Is(err, io.EOF):
-	case string(head) == mark:
+	case string(head) == mark && len(in.Parts) == 0:
 		m.list, err = m.openList(ctx)
 	default:
 		err = nil
@@ -78,13 +82,31 @@ func (m *medium) send(ctx context.Context, w io.Writer) error {
 	var err error
 	if m.list != nil {
 		err = m.sendList(ctx, out)
-	} else {
-		err = m.pass(out, m.body)
+	} else if err = m.pass(out, m.body); err == nil {
+		err = m.sendParts(ctx, out)
 	}
 	if out.failed {
 		err = nil
 	}
 	return err
+}
+
+// sendParts sends the files after the first.
+func (m *medium) sendParts(ctx context.Context, w io.Writer) error {
+	if len(m.in.Parts) == 0 {
+		return nil
+	}
+	for _, at := range m.in.Parts[1:] {
+		ans, err := m.fetch(ctx, at, "")
+		if err != nil {
+			return err
+		}
+		err = errors.Join(m.pass(w, ans.Body), ans.Body.Close())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pass copies r within the limit.

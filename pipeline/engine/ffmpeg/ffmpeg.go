@@ -63,6 +63,7 @@ func New(cfg Config, guard *outbound.Guard) (*Engine, error) {
 type Input struct {
 	URL    string            // http or https
 	Header map[string]string // what the server wants to see; see outbound.Guard.Fetch
+	Parts  []string          // addresses of files to read one after the other, instead of URL
 }
 
 // What a medium may be: not what leads elsewhere by itself (hls, dash, concat, sdp, rtsp), nor devices.

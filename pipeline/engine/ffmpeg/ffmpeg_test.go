@@ -80,6 +80,11 @@ func newOrigin(t *testing.T) *origin {
 					return
 				}
 			}
+		case r.URL.Path == "/station": // without a length
+			w.Header().Set("Icy-Name", "Radio Brenda")
+			w.(http.Flusher).Flush()
+			b, _ := os.ReadFile(filepath.Join(o.dir, "a.mp3"))
+			w.Write(b)
 		case r.URL.Path == "/live.m3u8": // a new segment with each question, until there are no more
 			n := int(o.asked.Add(1))
 			fmt.Fprintf(w, "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:%d\n#EXTINF:2,\nh%d.ts\n", n-1, min(n-1, 2))
@@ -109,6 +114,7 @@ func makeMedia(t *testing.T, o *origin) {
 	}
 	hls("h.m3u8")
 	hls("fmp4.m3u8", "-hls_segment_type", "fmp4", "-hls_fmp4_init_filename", "init.mp4")
+	o.run(t, "-i", "a.wav", "-c:a", "aac", "-seg_duration", "2", "-f", "dash", "d.mpd")
 	hls("parts.m3u8", "-hls_flags", "single_file", "-hls_segment_filename", "parts.ts")
 	o.write(t, "key", "0123456789abcdef")
 	o.write(t, "keyinfo", "key\n"+o.dir+"/key\n")
@@ -144,7 +150,11 @@ func engine(t *testing.T, g *outbound.Guard) *Engine {
 
 // listen reads a medium to its end.
 func listen(ctx context.Context, e *Engine, url string) ([]float32, error) {
-	s, err := e.Play(ctx, Input{URL: url, Header: map[string]string{"Referer": "http://x.test/", "Cookie": "a=b\r\nX: y"}})
+	return listenTo(ctx, e, Input{URL: url, Header: map[string]string{"Referer": "http://x.test/", "Cookie": "a=b\r\nX: y"}})
+}
+
+func listenTo(ctx context.Context, e *Engine, in Input) ([]float32, error) {
+	s, err := e.Play(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -197,6 +207,42 @@ func TestPlayAndProbe(t *testing.T) {
 	}
 }
 
+// TestParts: the files that a DASH manifest names are one medium.
+func TestParts(t *testing.T) {
+	o := newOrigin(t)
+	g := outboundtest.Guard(t, outbound.Config{}, o.URL)
+	e := engine(t, g)
+	in := Input{URL: o.URL + "/d.mpd", Parts: []string{o.URL + "/init-stream0.m4s"}}
+	for i := 1; ; i++ {
+		name := fmt.Sprintf("chunk-stream0-%05d.m4s", i)
+		if _, err := os.Stat(filepath.Join(o.dir, name)); err != nil {
+			break
+		}
+		in.Parts = append(in.Parts, o.URL+"/"+name)
+	}
+	pcm, err := listenTo(t.Context(), e, in)
+	if s := float64(len(pcm)) / 16000; err != nil || s < toneSeconds-0.3 || s > toneSeconds+0.3 || len(in.Parts) < 4 {
+		t.Errorf("%.2f s of %d parts, %v", s, len(in.Parts), err)
+	}
+	info, err := e.Probe(t.Context(), in)
+	if err != nil || !info.HasAudio() {
+		t.Errorf("%+v, %v", info, err)
+	}
+	in.Parts[2] = "http://" + o.trap.Addr + "/x"
+	if pcm, err := listenTo(t.Context(), e, in); fault.KindOf(err) != fault.Forbidden || len(pcm) == 0 {
+		t.Errorf("%d samples, %v", len(pcm), err)
+	}
+	in.Parts[2] = o.URL + "/none"
+	if _, err := listenTo(t.Context(), e, in); fault.KindOf(err) != fault.Upstream {
+		t.Error(err)
+	}
+	small := engine(t, outboundtest.Guard(t, outbound.Config{Bytes: 20 << 10}, o.URL))
+	in.Parts = append(in.Parts[:2], in.Parts[3:]...)
+	if _, err := listenTo(t.Context(), small, in); fault.KindOf(err) != fault.TooLarge {
+		t.Error(err)
+	}
+}
+
 func TestLive(t *testing.T) {
 	o := newOrigin(t)
 	e := engine(t, outboundtest.Guard(t, outbound.Config{}, o.URL))
@@ -207,6 +253,10 @@ func TestLive(t *testing.T) {
 	o.asked.Store(0)
 	info, err := e.Probe(t.Context(), Input{URL: o.URL + "/live.m3u8"})
 	if err != nil || !info.Live || info.Duration != 0 {
+		t.Errorf("%+v, %v", info, err)
+	}
+	info, err = e.Probe(t.Context(), Input{URL: o.URL + "/station"})
+	if err != nil || !info.Live || info.Tags["icy-name"] != "Radio Brenda" {
 		t.Errorf("%+v, %v", info, err)
 	}
 }

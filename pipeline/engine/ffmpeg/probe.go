@@ -75,10 +75,25 @@ func (e *Engine) Probe(ctx context.Context, in Input) (Info, error) {
 	if m.list != nil {
 		info.Format, info.Duration, info.BitRate, info.Live = "hls", length, 0, live
 	}
-	if size := m.answer.Size; info.Duration == 0 && m.list == nil && size > 0 && info.BitRate > 0 {
+	m.station(&info)
+	if size := m.answer.Size; info.Duration == 0 && m.list == nil && len(in.Parts) == 0 && size > 0 && info.BitRate > 0 {
 		info.Duration = float64(size) * 8 / float64(info.BitRate)
 	}
 	return info, nil
+}
+
+// station adds what a radio station says of itself in the headers of its answer, as SHOUTcast and Icecast do.
+func (m *medium) station(info *Info) {
+	for header, tag := range map[string]string{"Icy-Name": "icy-name", "Icy-Description": "description", "Icy-Genre": "genre"} {
+		value := strings.ToValidUTF8(strings.TrimSpace(m.answer.Header.Get(header)), "\uFFFD")
+		if value == "" {
+			continue
+		}
+		if info.Tags[tag] == "" {
+			info.Tags[tag] = value
+		}
+		info.Live = info.Live || m.answer.Size < 0 // a station's file has an end
+	}
 }
 
 // probe has ffprobe read the beginning of the medium, which it closes.
