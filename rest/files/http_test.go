@@ -23,27 +23,57 @@ import (
 	"brenda/rest/files/vault"
 )
 
-// TestOtherDisk is F22: a folder of the root that is another disk. Needs root, to mount it.
+// TestOtherDisk is F22: a folder of the root that is another disk. Everything can be written there, in one step each; what
+// cannot be done in one step between two disks is refused. Needs root, to mount it.
 func TestOtherDisk(t *testing.T) {
-	s := start(t, vault.Options{}, files.Config{})
-	mount(t, mkdir(t, s.root, "disk"), "16m")
+	root := memoryDir(t)
+	mount(t, mkdir(t, root, "disk"), "16m")
+	mount(t, mkdir(t, root, "deep/disk"), "16m")
+	s := startAt(t, root, vault.Options{}, files.Config{})
 	s.write(t, "f", "file")
 	s.write(t, "d/f", "file")
-	s.write(t, "x.zip", string(archive(t, entry{name: "a", body: "1"})))
+	s.write(t, "x.zip", string(archive(t, entry{name: "a/b", body: "1"})))
 	s.run(t, []step{
 		{http.MethodPut, uploadRoute + "/disk/new/up", "content", 201, `"sha256"`},
 		{http.MethodPut, uploadRoute + "/disk/new/up", "content", 409, `"exists"`},
 		{http.MethodPut, uploadRoute + "/disk/new/up?overwrite=1", "content2", 201, ``},
 		{http.MethodGet, downloadRoute + "disk/new/up", "", 200, `content2`},
+		{http.MethodPost, mkdirRoute, `{"path":"disk/m/n"}`, 201, ``},
+		{http.MethodPost, moveRoute, `{"source":"disk/new/up","destination":"disk/m/up"}`, 200, ``},
+		{http.MethodPost, moveDirRoute, `{"source":"disk/m","destination":"disk/new","overwrite":true}`, 200, ``},
+		{http.MethodPost, zipRoute, `{"path":"disk/new","zip_name":"y.zip"}`, 200, `"files":1`},
+		{http.MethodPost, unzipRoute, `{"path":"x.zip","extract_path":"disk/out"}`, 200, `"files":1`},
+		{http.MethodPost, unzipRoute, `{"path":"x.zip","extract_path":"disk/out"}`, 409, `"exists"`},
+		{http.MethodPost, unzipRoute, `{"path":"x.zip","extract_path":"disk/out","overwrite":true}`, 200, `"files":1`},
+		{http.MethodPost, unzipRoute, `{"path":"disk/y.zip","extract_path":"e/f/back"}`, 200, `"files":1`},
+		{http.MethodGet, downloadRoute + "e/f/back/up", "", 200, `content2`},
 		{http.MethodPost, moveRoute, `{"source":"f","destination":"disk/f"}`, 409, `"other_disk"`},
-		{http.MethodPost, moveRoute, `{"source":"disk/new/up","destination":"up"}`, 409, `"other_disk"`},
+		{http.MethodPost, moveRoute, `{"source":"disk/y.zip","destination":"up"}`, 409, `"other_disk"`},
 		{http.MethodPost, moveDirRoute, `{"source":"d","destination":"disk/d"}`, 409, `"other_disk"`},
 		{http.MethodPost, moveDirRoute, `{"source":"disk","destination":"d2"}`, 409, `"`},
-		{http.MethodPost, zipRoute, `{"path":"disk/new","zip_name":"y.zip"}`, 200, `"files":1`},
-		{http.MethodPost, unzipRoute, `{"path":"x.zip","extract_path":"disk/out"}`, 409, `"other_disk"`},
 		{http.MethodDelete, rmdirRoute, `{"path":"disk/new"}`, 200, ``},
 		{http.MethodDelete, rmdirRoute, `{"path":"disk"}`, 409, `"busy"`},
+		{http.MethodDelete, rmdirRoute, `{"path":"deep"}`, 409, `"busy"`},
+		{http.MethodPost, moveDirRoute, `{"source":"d","destination":"deep","overwrite":true}`, 409, `"busy"`},
 		{http.MethodGet, listRoute + "disk", "", 200, `disk/y.zip`},
+	})
+	form := func(fields string) string {
+		return "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"g\"\r\n\r\nform\r\n" + fields + "--B--\r\n"
+	}
+	late := form("--B\r\nContent-Disposition: form-data; name=\"path\"\r\n\r\ndisk/late/er\r\n")
+	if a := s.do(t, http.MethodPost, uploadRoute, late, "Content-Type", "multipart/form-data; boundary=B"); a.status != 201 {
+		t.Errorf("a form whose path comes last: %d %s", a.status, a.body)
+	}
+	for _, name := range []string{"disk/tus", "disk/more/of/tus", "disk/tus"} {
+		a := s.do(t, http.MethodPost, tusRoute, "abc", tusTo(3, name, "Content-Type", "application/offset+octet-stream")...)
+		if a.status != 201 || a.header.Get("Upload-Offset") != "3" {
+			t.Errorf("tus to %s: %d %s", name, a.status, a.body)
+		}
+	}
+	s.run(t, []step{
+		{http.MethodGet, downloadRoute + "disk/late/er/g", "", 200, `form`},
+		{http.MethodGet, downloadRoute + "disk/tus", "", 200, `abc`},
+		{http.MethodGet, downloadRoute + "disk/more/of/tus", "", 200, `abc`},
 	})
 	noLitter(t, s.root)
 }
@@ -152,29 +182,33 @@ func TestAbortedUpload(t *testing.T) {
 	for _, route := range []string{"form", "put", "put, chunked"} {
 		t.Run(route, func(t *testing.T) {
 			s := start(t, vault.Options{}, files.Config{})
-			s.write(t, "f", "old")
+			s.write(t, "d/f", "old")
 			conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			const part = "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"f\"\r\n\r\n"
+			const part = "--B\r\nContent-Disposition: form-data; name=\"path\"\r\n\r\nd\r\n" +
+				"--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"f\"\r\n\r\n"
 			switch route {
 			case "form":
 				fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 5000000\r\n\r\n%s", uploadRoute, part)
 			case "put":
-				fmt.Fprintf(conn, "PUT %s/f?overwrite=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\n\r\n", uploadRoute)
+				fmt.Fprintf(conn, "PUT %s/d/f?overwrite=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\n\r\n", uploadRoute)
 			default:
-				fmt.Fprintf(conn, "PUT %s/f?overwrite=1 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n", uploadRoute, 5_000_000)
+				fmt.Fprintf(conn, "PUT %s/d/f?overwrite=1 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n", uploadRoute, 5_000_000)
 			}
 			_, _ = conn.Write(bytes.Repeat([]byte("n"), 1<<20))
 			eventually(t, func() bool { return len(litter(t, s.root)) == 1 })
-			if a := s.do(t, http.MethodGet, listRoute, ""); !strings.Contains(a.body, `"total":1`) {
+			if draft := litter(t, s.root)[0]; !strings.HasPrefix(draft, "d/.brenda-draft-") {
+				t.Errorf("the draft is %s", draft)
+			}
+			if a := s.do(t, http.MethodGet, listRoute+"d", ""); !strings.Contains(a.body, `"total":1`) {
 				t.Errorf("while it runs: %s", a.body)
 			}
 			_ = conn.Close()
 			eventually(t, func() bool { return len(litter(t, s.root)) == 0 })
-			if a := s.do(t, http.MethodGet, downloadRoute+"f", ""); a.body != "old" {
+			if a := s.do(t, http.MethodGet, downloadRoute+"d/f", ""); a.body != "old" {
 				t.Errorf("afterwards: %q", a.body)
 			}
 		})

@@ -235,7 +235,9 @@ func TestMatrix(t *testing.T) {
 		{"F20 through a FIFO", named("fifo/x"), nowhere},
 		{"F23 another case", named("Plain/FILE"), possible},
 		{"   own state", named(".brenda-state"), refused},
-		{"   own drafts", named(".BRENDA-state/drafts/x"), refused},
+		{"   own uploads", named(".BRENDA-state/uploads/x"), refused},
+		{"   a draft", named(".brenda-draft-ABCDEFGHIJKLMNOPQRSTUVWXYZ"), refused},
+		{"   a draft below", named("plain/.brenda-draft-ABCDEFGHIJKLMNOPQRSTUVWXYZ/x"), refused},
 	}
 	var matrix strings.Builder
 	fmt.Fprintf(&matrix, "%-22s", "")

@@ -43,6 +43,7 @@ type storedAnswer struct {
 // form is an upload that is read part by part. Its files are drafts until all of it was read.
 type form struct {
 	vault     *vault.Vault
+	stage     *vault.Stage // of the folder, or of the root while that is not known
 	buf       []byte
 	names     map[string]bool
 	drafts    []vault.Placing // their paths are names yet
@@ -88,8 +89,8 @@ func broken(err error) error {
 }
 
 func (f *form) discard() {
-	for _, d := range f.drafts {
-		d.Draft.Discard()
+	if f.stage != nil {
+		f.stage.Close()
 	}
 }
 
@@ -169,7 +170,12 @@ func (f *form) file(part *multipart.Part, filename string) error {
 		return fault.New(fault.TooLarge, "too_large", "a form may have at most %d files", maxFiles)
 	}
 	f.names[filename] = true
-	d, err := f.vault.Draft()
+	if f.stage == nil {
+		if f.stage, err = f.vault.Stage(f.folder); err != nil {
+			return fault.Blame(err, "path")
+		}
+	}
+	d, err := f.stage.Draft()
 	if err != nil {
 		return err
 	}
@@ -193,11 +199,15 @@ func (s *Service) put(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	d, err := s.vault.Draft()
+	stage, err := s.vault.Stage(p.Dir())
+	if err != nil {
+		return fault.Blame(err, "path")
+	}
+	defer stage.Close()
+	d, err := stage.Draft()
 	if err != nil {
 		return err
 	}
-	defer d.Discard()
 	if _, err := io.CopyBuffer(d, r.Body, make([]byte, copyBuffer)); err != nil {
 		return broken(err)
 	}

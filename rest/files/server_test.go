@@ -264,7 +264,7 @@ func litter(tb testing.TB, root string) []string {
 		}
 		rel, _ := filepath.Rel(root, path)
 		switch {
-		case rel == ".brenda-state", rel == ".brenda-state/drafts", rel == ".brenda-state/uploads":
+		case rel == ".brenda-state", rel == ".brenda-state/uploads":
 		case strings.HasSuffix(rel, ".json") && !exists(strings.TrimSuffix(path, ".json")):
 			// what is remembered for a while of an upload that is done
 		case strings.Contains(rel, ".brenda-"):

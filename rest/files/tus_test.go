@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,6 +26,13 @@ func tusHead(length int, name string, more ...string) []string {
 		"Tus-Resumable", "1.0.0", "Upload-Length", strconv.Itoa(length),
 		"Upload-Metadata", "filename " + base64.StdEncoding.EncodeToString([]byte(name)),
 	}, more...)
+}
+
+// tusTo is tusHead for a file in a folder, which replaces another.
+func tusTo(length int, name string, more ...string) []string {
+	b64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	meta := "filename " + b64(filepath.Base(name)) + ",path " + b64(filepath.Dir(name)) + ",overwrite " + b64("true")
+	return append([]string{"Tus-Resumable", "1.0.0", "Upload-Length", strconv.Itoa(length), "Upload-Metadata", meta}, more...)
 }
 
 // tusPatch are the headers of a part.

@@ -20,6 +20,7 @@ type entry struct {
 	mode  uint32 // the type's bits
 	size  int64
 	mtime time.Time
+	dev   uint64
 	ino   uint64
 	links uint64
 }
@@ -62,6 +63,7 @@ func entryOf(name string, st *unix.Stat_t) entry {
 	return entry{
 		name: name, mode: st.Mode & unix.S_IFMT, size: st.Size, ino: st.Ino,
 		links: uint64(st.Nlink), //nolint:unconvert // 32 bits on arm64
+		dev:   uint64(st.Dev),   //nolint:unconvert // 32 bits on mips
 		mtime: time.Unix(st.Mtim.Unix()),
 	}
 }
@@ -113,7 +115,7 @@ func (d dir) create(name string) (*os.File, error) {
 }
 
 func (d dir) mkdir(name string) error {
-	return retry(func() error { return unix.Mkdirat(d.fd, name, 0o755) })
+	return retry(func() error { return unix.Mkdirat(d.fd, name, folderMode) })
 }
 
 // unlink removes a name that is no folder.

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash"
-	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -20,31 +19,28 @@ const reserveStep = 1 << 20
 // Draft is a file that is being written. Nobody sees it before [Vault.Commit].
 type Draft struct {
 	v     *Vault
-	end   func()
-	name  string // in drafts; "" when it is there no more
+	stage *Stage
+	name  string // on the stage; "" when it is there no more
 	file  *os.File
 	hash  hash.Hash
 	size  int64
 	taken tally // reserved
 }
 
-// Draft returns a new draft. [Draft.Discard] must be called, after a Commit too.
-func (v *Vault) Draft() (*Draft, error) {
-	end, err := v.begin()
-	if err != nil {
-		return nil, err
-	}
-	d := &Draft{v: v, end: end, hash: sha256.New()}
+// Draft returns a new draft on the stage.
+func (s *Stage) Draft() (*Draft, error) {
+	d := &Draft{v: s.v, stage: s, hash: sha256.New()}
 	if err := d.take(tally{entries: 1}); err != nil {
-		end()
 		return nil, err
 	}
-	d.name = token()
-	if d.file, err = v.drafts.create(d.name); err != nil {
-		d.name = ""
-		d.Discard()
-		return nil, common(err, Path{})
+	name := draftName()
+	file, err := s.at.create(name)
+	if err != nil {
+		d.discard()
+		return nil, writing(err, s.near)
 	}
+	d.name, d.file = name, file
+	s.drafts = append(s.drafts, d)
 	return d, nil
 }
 
@@ -94,22 +90,18 @@ func (d *Draft) finish() error {
 	return common(err, Path{})
 }
 
-// Discard removes the draft, unless it was committed.
-func (d *Draft) Discard() {
-	if d.end == nil {
-		return
-	}
+// discard removes the draft, unless it was committed.
+func (d *Draft) discard() {
 	if d.file != nil {
 		_ = d.file.Close() // nobody wants what is in it
 	}
 	if d.name != "" {
-		if err := gone(d.v.drafts.unlink(d.name)); err != nil {
+		if err := gone(d.stage.at.unlink(d.name)); err != nil {
 			d.v.log.Warn("draft not removed yet", "error", err)
 		}
 	}
 	d.v.used.release(d.taken)
-	d.end()
-	d.end, d.name, d.file, d.taken = nil, "", nil, tally{}
+	d.name, d.file, d.taken = "", nil, tally{}
 }
 
 // Placing says where a draft belongs.
@@ -136,13 +128,16 @@ func (v *Vault) Commit(ctx context.Context, overwrite bool, all ...Placing) erro
 		return err
 	}
 	defer release()
-	for _, p := range paths {
-		if _, err := v.vacant(p, overwrite); err != nil {
+	for _, one := range all {
+		if err := one.Draft.stage.intact(); err != nil {
+			return err
+		}
+		if _, err := v.vacant(one.Path, overwrite); err != nil {
 			return err
 		}
 	}
 	for _, one := range all {
-		if err := v.place(v.drafts, one.Draft.name, one.Path, overwrite); err != nil {
+		if err := v.place(one.Draft.stage.at, one.Draft.name, one.Path, overwrite); err != nil {
 			return err
 		}
 		v.used.settle(one.Draft.taken)
@@ -181,54 +176,15 @@ func (v *Vault) place(from dir, name string, p Path, overwrite bool) error {
 	if err != nil {
 		return err
 	}
-	in, err := v.enterMaking(p.Dir())
-	if err != nil {
-		return writing(err, p.Dir())
-	}
-	defer in.close()
-	put := in.renameNewFrom
+	move := dir.renameNew
 	if overwrite {
-		put = in.renameFrom
+		move = dir.rename
 	}
-	err = put(from, name, p.Base())
-	if errors.Is(err, unix.EXDEV) {
-		err = in.bring(from, name, p.Base(), put)
-	}
-	if err != nil {
+	if err := v.put(from, name, p, move); err != nil {
 		return writing(err, p)
 	}
 	v.used.freed(replaced)
-	return writing(in.sync(), p)
-}
-
-func (d dir) renameNewFrom(from dir, name, as string) error { return from.renameNew(name, d, as) }
-func (d dir) renameFrom(from dir, name, as string) error    { return from.rename(name, d, as) }
-
-// bring copies a draft from another disk, and puts the copy in its place.
-func (d dir) bring(from dir, name, as string, put func(dir, string, string) error) (err error) {
-	src, _, err := from.open(name)
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	near := hidden + token()
-	dst, err := d.create(near)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = d.unlink(near) // the first error says more
-		}
-	}()
-	_, err = io.Copy(dst, src)
-	if err = errors.Join(err, retry(dst.Sync), dst.Close()); err != nil {
-		return err
-	}
-	if err = put(d, near, as); err != nil {
-		return err
-	}
-	return from.unlink(name)
+	return nil
 }
 
 // begin counts a call, so that Close waits for it.

@@ -18,15 +18,18 @@ func (v *Vault) drop(id string) {
 	}
 }
 
-// dropOld drops uploads that wait for longer than they may.
-func (v *Vault) dropOld(now time.Time) {
+// orphanAge is how old something without a record is that no upload under way can be.
+const orphanAge = time.Hour
+
+// dropOld drops uploads that wait for longer than they may, and what is older than orphan and no upload: a crash left it.
+func (v *Vault) dropOld(now time.Time, orphan time.Duration) {
 	var old []string
 	err := v.partial.each(func(e entry) error {
 		id := strings.TrimSuffix(e.name, recordSuffix)
 		u, err := v.look(id)
 		switch {
 		case err == nil && now.After(u.Expires), // expired
-			err != nil && now.Sub(e.mtime) > time.Hour: // left of a crash, or not ours
+			err != nil && now.Sub(e.mtime) >= orphan:
 			old = append(old, id)
 		}
 		return nil
@@ -53,7 +56,7 @@ func (v *Vault) sweeper(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			v.dropOld(now)
+			v.dropOld(now, orphanAge)
 		}
 	}
 }

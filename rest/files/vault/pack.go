@@ -47,11 +47,15 @@ func (v *Vault) Pack(ctx context.Context, folder, archive Path, overwrite bool, 
 	if _, err := v.vacant(archive, overwrite); err != nil {
 		return Packed{}, err
 	}
-	draft, err := v.Draft()
+	stage, err := v.Stage(archive.Dir())
 	if err != nil {
 		return Packed{}, err
 	}
-	defer draft.Discard()
+	defer stage.Close()
+	draft, err := stage.Draft()
+	if err != nil {
+		return Packed{}, err
+	}
 	p := &packer{zip: zip.NewWriter(draft), tell: tell, buf: make([]byte, copyBuffer)}
 	p.zip.RegisterCompressor(zip.Deflate, p.compressor)
 	if err := p.all(ctx, d); err != nil {

@@ -15,30 +15,39 @@ const maxWalk = 2 * maxDepth
 // flat is how deep a removal goes down before it brings what is deeper up, so that it needs few open folders.
 const flat = 32
 
-// count counts what is stored, and removes drafts that a crash left next to their place.
-func (v *Vault) count() error {
-	sum, err := v.measure(v.top, 0)
-	if err != nil {
+// count counts what is stored. With sweep it removes the drafts that a crash left; else they may be in use.
+func (v *Vault) count(sweep bool) error {
+	s := survey{v: v, sweep: sweep}
+	if err := s.below(v.top, 0); err != nil {
 		return err
 	}
-	parts, err := v.measure(v.partial, 0)
-	if err != nil {
+	parts := survey{v: v}
+	if err := parts.below(v.partial, 0); err != nil {
 		return err
 	}
-	v.used.set(sum.plus(tally{bytes: parts.bytes}), time.Now())
+	v.used.set(s.sum.plus(tally{bytes: parts.sum.bytes}), time.Now())
 	return nil
 }
 
-// measure adds up what is in a folder, without Brenda's own.
-func (v *Vault) measure(d dir, depth int) (sum tally, err error) {
-	err = d.each(func(e entry) error {
+// survey walks through folders, and adds up what is in them without Brenda's own.
+type survey struct {
+	v      *Vault
+	sweep  bool
+	disk   uint64 // of the first folder; others are counted in mounts. 0: it does not matter
+	sum    tally
+	mounts int
+}
+
+func (s *survey) add(e entry) { s.sum = s.sum.plus(size(e)) }
+
+// below adds what is in d. What cannot be looked into counts as empty.
+func (s *survey) below(d dir, depth int) error {
+	return unreadable(d.each(func(e entry) error {
 		if strings.HasPrefix(e.name, hidden) {
-			if e.name != stateName {
-				return v.remove(d, e)
-			}
+			s.hidden(d, e)
 			return nil
 		}
-		sum = sum.plus(size(e))
+		s.add(e)
 		if !e.isDir() || depth == maxWalk {
 			return nil
 		}
@@ -47,11 +56,29 @@ func (v *Vault) measure(d dir, depth int) (sum tally, err error) {
 			return unreadable(err)
 		}
 		defer sub.close()
-		below, err := v.measure(sub, depth+1)
-		sum = sum.plus(below)
-		return err
-	})
-	return sum, unreadable(err)
+		if s.disk != 0 && (e.dev != s.disk || sub.mounted()) {
+			s.mounts++
+		}
+		return s.below(sub, depth+1)
+	}))
+}
+
+// hidden removes a draft that a crash left. One that cannot be removed keeps nobody from starting.
+func (s *survey) hidden(d dir, e entry) {
+	if !s.sweep || !isDraft(e.name) {
+		return
+	}
+	if err := s.v.remove(d, e); err != nil {
+		s.v.log.Warn("draft of a crash not removed", "error", err)
+	}
+}
+
+// mounted tells whether a folder is where another disk, or another part of the same one, begins. Kernels before 5.8 do not
+// know the latter.
+func (d dir) mounted() bool {
+	var st unix.Statx_t
+	err := retry(func() error { return unix.Statx(d.fd, "", unix.AT_EMPTY_PATH, 0, &st) })
+	return err == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
 }
 
 // unreadable forgives what cannot be looked into, or went away meanwhile.
@@ -72,65 +99,53 @@ func size(e entry) tally {
 	return tally{entries: 1}
 }
 
-// clear empties a folder.
-func (v *Vault) clear(d dir) error {
-	for {
-		again := false
-		err := d.each(func(e entry) error {
-			err := v.remove(d, e)
-			if errors.Is(err, unix.ENOTEMPTY) { // somebody adds to it at this moment
-				again = true
-				return nil
-			}
-			return err
-		})
-		if err != nil || !again {
-			return err
-		}
-	}
-}
-
-// remove removes an entry with all that is in it. What is very deep is moved up to the drafts, and removed from there.
-func (v *Vault) remove(d dir, e entry) error {
+// remove removes an entry with all that is in it. What is very deep is moved up next to it, and removed from there.
+func (v *Vault) remove(in dir, e entry) error {
 	if !e.isDir() {
-		return gone(d.unlink(e.name))
+		return gone(in.unlink(e.name))
 	}
-	deep := []string{}
-	if err := v.removeTree(d, e.name, 0, &deep); err != nil {
-		return err
-	}
+	deep := []string{e.name}
 	for len(deep) > 0 {
 		name := deep[0]
 		deep = deep[1:]
-		if err := v.removeTree(v.drafts, name, 0, &deep); err != nil {
+		if err := in.removeTree(in, name, 0, &deep); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (v *Vault) removeTree(in dir, name string, depth int, deep *[]string) error {
-	d, err := in.enter(name)
+// removeTree removes the folder name of in, which is below d.
+func (d dir) removeTree(in dir, name string, depth int, deep *[]string) error {
+	sub, err := in.enter(name)
 	if err != nil {
 		return gone(err)
 	}
-	defer d.close()
-	err = d.each(func(e entry) error {
-		switch {
-		case !e.isDir():
-			return gone(d.unlink(e.name))
-		case depth < flat:
-			return v.removeTree(d, e.name, depth+1, deep)
+	defer sub.close()
+	for range maxTries {
+		err = gone(sub.each(func(e entry) error {
+			switch {
+			case !e.isDir():
+				return gone(sub.unlink(e.name))
+			case depth < flat:
+				return d.removeTree(sub, e.name, depth+1, deep)
+			}
+			up := draftName()
+			*deep = append(*deep, up)
+			return gone(sub.rename(e.name, d, up))
+		}))
+		if err == nil {
+			err = gone(in.rmdir(name))
 		}
-		up := token()
-		*deep = append(*deep, up)
-		return d.rename(e.name, v.drafts, up)
-	})
-	if err != nil {
-		return err
+		if !errors.Is(err, unix.ENOTEMPTY) { // else a request that began before adds to it at this moment
+			return err
+		}
 	}
-	return gone(in.rmdir(name))
+	return err
 }
+
+// maxTries is how often a folder is emptied that others fill again.
+const maxTries = 100
 
 // gone forgives that something to be removed is gone already.
 func gone(err error) error {
@@ -138,25 +153,6 @@ func gone(err error) error {
 		return nil
 	}
 	return err
-}
-
-// discard removes a folder that was moved to the drafts, and counts the room that this frees. What cannot be removed now
-// the next start removes.
-func (v *Vault) discard(name string) {
-	e, err := v.drafts.stat(name)
-	if err == nil {
-		sum := size(e)
-		if sub, errEnter := v.drafts.enter(name); errEnter == nil {
-			below, _ := v.measure(sub, 0)
-			sum = sum.plus(below)
-			sub.close()
-		}
-		err = v.remove(v.drafts, e)
-		v.used.freed(sum)
-	}
-	if err != nil {
-		v.log.Warn("not removed yet", "error", err)
-	}
 }
 
 // visit calls f for every entry below d that clients can see, a folder before what is in it, and counts the others. rel is

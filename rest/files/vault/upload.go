@@ -221,28 +221,6 @@ func (v *Vault) append(id string, most int64, body io.Reader) (sum int64, err er
 	}
 }
 
-// complete puts the data in its place, unless it is there already.
-func (v *Vault) complete(ctx context.Context, u Upload) error {
-	if _, err := v.partial.stat(u.ID); errors.Is(err, unix.ENOENT) {
-		return nil
-	}
-	release, err := v.claims.take(ctx, u.Path)
-	if err != nil {
-		return err
-	}
-	defer release()
-	one := tally{entries: 1}
-	if err := v.used.reserve(one); err != nil {
-		return err
-	}
-	if err := v.place(v.partial, u.ID, u.Path, u.Overwrite); err != nil {
-		v.used.release(one)
-		return err
-	}
-	v.used.settle(one)
-	return nil
-}
-
 // DropUpload gives an upload up.
 func (v *Vault) DropUpload(ctx context.Context, id string) error {
 	end, err := v.begin()

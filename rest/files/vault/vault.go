@@ -6,9 +6,14 @@
 // are among them because nothing can tell whether their other name is outside of the root; only somebody with access to
 // the root itself can make one.
 //
-// Everything new is written as a draft in a hidden folder of the root, synced to the disk, and put in its place by one
-// rename. A crash leaves the old or the new, and drafts that the next start sweeps. Where the place is on another disk than
-// the root (a mount), the draft is copied next to it first.
+// Everything new is written as a draft under a hidden name in the folder that it is for (see [Stage]), synced to the disk,
+// and put in its place by one rename; then the folder is synced. Folders that are missing come into being by that rename
+// too. A crash leaves the old or the new, and drafts. Those the next start sweeps on the walk by which it counts what there
+// is: a journal of theirs would save nothing, and be wrong where folders were moved.
+//
+// A folder of the root may be a disk of its own (a mount). Whatever is written there is drafted there, and swept there; the
+// parts of a resumable upload are copied from the root's disk next to their place before the rename. Only moving between
+// disks, and deleting a folder that has a disk in it, are refused: neither can be done in one step.
 package vault
 
 import (
@@ -17,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"sync"
 	"time"
@@ -43,8 +49,7 @@ type Vault struct {
 	anchor  *os.File // the root as a folder
 	top     dir      // the same
 	state   dir      // hidden: what is below belongs to Brenda
-	drafts  dir
-	partial dir // resumable uploads
+	partial dir      // resumable uploads
 	claims  claims
 	used    usage
 	busy    busy
@@ -60,8 +65,13 @@ type Vault struct {
 // Names of the hidden folders.
 const (
 	stateName   = hidden + "state"
-	draftsName  = "drafts"
 	partialName = "uploads"
+)
+
+// Modes of folders.
+const (
+	folderMode  = 0o755
+	privateMode = 0o700
 )
 
 // ErrInUse is returned by [Open] when another process has this root open.
@@ -83,7 +93,7 @@ func Open(folder string, opt Options, log *slog.Logger) (*Vault, error) {
 	if err != nil {
 		return nil, fmt.Errorf("files root: %w", err)
 	}
-	v := &Vault{opt: opt, log: log, root: root, state: dir{-1}, drafts: dir{-1}, partial: dir{-1}, swept: make(chan struct{})}
+	v := &Vault{opt: opt, log: log, root: root, state: dir{-1}, partial: dir{-1}, swept: make(chan struct{})}
 	v.used.maxBytes, v.used.maxEntries = opt.MaxBytes, opt.MaxEntries
 	if err := v.prepare(); err != nil {
 		return nil, errors.Join(fmt.Errorf("files root: %w", err), v.closeAll())
@@ -100,7 +110,7 @@ func (v *Vault) prepare() error {
 		return err
 	}
 	v.anchor, v.top = anchor, dir{int(anchor.Fd())}
-	if v.state, err = v.top.ensure(stateName, 0o700); err != nil {
+	if v.state, err = v.top.ensure(stateName, privateMode); err != nil {
 		return err
 	}
 	if err := unix.Flock(v.state.fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
@@ -109,17 +119,14 @@ func (v *Vault) prepare() error {
 		}
 		return err
 	}
-	if v.drafts, err = v.state.ensure(draftsName, 0o700); err != nil {
+	if v.partial, err = v.state.ensure(partialName, privateMode); err != nil {
 		return err
 	}
-	if v.partial, err = v.state.ensure(partialName, 0o700); err != nil {
+	if err := v.settle(); err != nil {
 		return err
 	}
-	if err := v.clear(v.drafts); err != nil {
-		return err
-	}
-	v.dropOld(time.Now())
-	return v.count()
+	v.dropOld(time.Now(), math.MinInt64) // at a start nothing is under way
+	return v.count(true)
 }
 
 // ensure opens a folder, and makes it before if it is missing.
@@ -147,7 +154,7 @@ func (v *Vault) Close() error {
 }
 
 func (v *Vault) closeAll() error {
-	for _, d := range []dir{v.drafts, v.partial, v.state} {
+	for _, d := range []dir{v.partial, v.state} {
 		if d.fd >= 0 {
 			d.close()
 		}
@@ -181,43 +188,6 @@ func (v *Vault) enter(p Path) (dir, error) {
 	return cur, nil
 }
 
-// enterMaking is enter, but makes the folders that are missing, and counts them.
-func (v *Vault) enterMaking(p Path) (dir, error) {
-	cur, err := v.top.enter(".")
-	if err != nil {
-		return cur, err
-	}
-	for _, name := range p.elements() {
-		next, err := cur.enter(name)
-		if errors.Is(err, unix.ENOENT) {
-			next, err = v.make(cur, name)
-		}
-		cur.close()
-		if err != nil {
-			return dir{-1}, err
-		}
-		cur = next
-	}
-	return cur, nil
-}
-
-// make makes a folder that lasts, and opens it.
-func (v *Vault) make(in dir, name string) (dir, error) {
-	one := tally{entries: 1}
-	if err := v.used.reserve(one); err != nil {
-		return dir{-1}, err
-	}
-	if err := in.mkdir(name); err != nil {
-		v.used.release(one)
-		return dir{-1}, err
-	}
-	v.used.settle(one)
-	if err := in.sync(); err != nil {
-		return dir{-1}, err
-	}
-	return in.enter(name)
-}
-
 // room reserves room, and looks whether somebody else made some before it says that there is none.
 func (v *Vault) room(t tally) error {
 	err := v.used.reserve(t)
@@ -229,7 +199,7 @@ func (v *Vault) room(t tally) error {
 		return err
 	}
 	defer release()
-	if errCount := v.count(); errCount != nil {
+	if errCount := v.count(false); errCount != nil {
 		v.log.Warn("files not counted", "error", errCount)
 	}
 	return v.used.reserve(t)

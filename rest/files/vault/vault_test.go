@@ -52,24 +52,22 @@ func all(tb testing.TB, root string) string {
 	return strings.Join(names[1:], " ")
 }
 
-const empty = ".brenda-state .brenda-state/drafts .brenda-state/uploads"
+const empty = ".brenda-state .brenda-state/uploads"
 
-// TestSweep: a start removes what a crash left, wherever it left it, and counts the rest.
+// TestSweep: a start removes what a crash left, wherever it left it, nothing else, and counts the rest.
 func TestSweep(t *testing.T) {
 	root := t.TempDir()
 	must(t, open(t, root, Options{}).Close())
 	for _, name := range []string{
-		".brenda-state/drafts/FILE", ".brenda-state/drafts/TREE/a/b", ".brenda-state/uploads/" + strings.Repeat("a", 26),
-		"sub/.brenda-COPY", "sub/keep",
+		draftName(), draftName() + "/a/b", ".brenda-state/" + draftName(), ".brenda-state/uploads/" + strings.Repeat("a", 26),
+		"sub/" + draftName(), "sub/" + draftName() + "/" + draftName() + "/x", "sub/keep", "sub/.brenda-notes", "sub/.brenda-draft-x",
 	} {
 		full := filepath.Join(root, name)
 		must(t, os.MkdirAll(filepath.Dir(full), 0o755))
 		must(t, os.WriteFile(full, []byte("12345"), 0o600))
-		old := time.Now().Add(-48 * time.Hour)
-		must(t, os.Chtimes(full, old, old))
 	}
 	v := open(t, root, Options{})
-	if got := all(t, root); got != empty+" sub sub/keep" {
+	if got := all(t, root); got != empty+" sub sub/.brenda-draft-x sub/.brenda-notes sub/keep" {
 		t.Errorf("there is %s", got)
 	}
 	if b, n := v.Usage(); b != 5 || n != 2 {
@@ -107,7 +105,7 @@ func TestVeryDeep(t *testing.T) {
 		at = next
 	}
 	must(t, at.Close())
-	must(t, v.count())
+	must(t, v.count(true))
 	if _, err := v.Pack(t.Context(), parse(t, "deep"), parse(t, "x.zip"), false, func(Progress) error { return nil }); err != nil {
 		t.Error(err)
 	}
@@ -124,9 +122,13 @@ func TestForeignDeletes(t *testing.T) {
 	root := t.TempDir()
 	v := open(t, root, Options{MaxBytes: 10})
 	write := func(name string) error {
-		d, err := v.Draft()
+		stage, err := v.Stage(Path{})
 		must(t, err)
-		defer d.Discard()
+		defer stage.Close()
+		d, err := stage.Draft()
+		if err != nil {
+			return err
+		}
 		if _, err := io.WriteString(d, "12345678"); err != nil {
 			return err
 		}
@@ -282,8 +284,8 @@ func FuzzUnpack(f *testing.F) {
 		} else if k := fault.KindOf(err); k != fault.Invalid && k != fault.TooLarge || got != (Unpacked{}) {
 			t.Fatalf("%+v %v", got, err)
 		}
-		if there := all(t, parent); there != "root root/.brenda-state root/.brenda-state/drafts root/.brenda-state/uploads root/in root/x.zip" &&
-			there != "root root/.brenda-state root/.brenda-state/drafts root/.brenda-state/uploads root/x.zip" {
+		if there := all(t, parent); there != "root root/.brenda-state root/.brenda-state/uploads root/in root/x.zip" &&
+			there != "root root/.brenda-state root/.brenda-state/uploads root/x.zip" {
 			t.Fatalf("there is %s", there)
 		}
 	})
