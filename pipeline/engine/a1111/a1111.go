@@ -139,8 +139,9 @@ type watch struct {
 func (w *watch) tell(ctx context.Context, emit func(pipeline.PaintStep) error) error {
 	var now struct {
 		State struct {
-			Step  int `json:"sampling_step"`
-			Steps int `json:"sampling_steps"`
+			Jobs  *int `json:"job_count"`
+			Step  int  `json:"sampling_step"`
+			Steps int  `json:"sampling_steps"`
 		} `json:"state"`
 	}
 	err := w.peer.Get(ctx, "/sdapi/v1/progress?skip_current_image=true", &now)
@@ -158,7 +159,8 @@ func (w *watch) tell(ctx context.Context, emit func(pipeline.PaintStep) error) e
 	}
 	w.fails = 0
 	s := pipeline.PaintStep{State: pipeline.PaintGenerating, Step: now.State.Step, Steps: now.State.Steps}
-	if s.Steps <= 0 || s.Step < 0 || s.Step > s.Steps || s == w.last {
+	idle := now.State.Jobs != nil && *now.State.Jobs == 0 // ours has not begun: the steps are those of the last picture
+	if idle || s.Step <= 0 || s.Step > s.Steps || s == w.last {
 		return nil
 	}
 	w.last = s

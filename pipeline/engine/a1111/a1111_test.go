@@ -104,10 +104,13 @@ func TestProgress(t *testing.T) {
 	step := func(n, of int) string {
 		return fmt.Sprintf(`{"progress":0.5,"eta_relative":1.5,"state":{"job_count":1,"sampling_step":%d,"sampling_steps":%d},"current_image":null}`, n, of)
 	}
+	// As the WebUI has it: what ends leaves its steps behind, and what begins has those of before until its first step.
+	const before = `{"progress":0.0,"eta_relative":0.0,"state":{"skipped":false,"interrupted":false,"job":"","job_count":0,"job_no":0,` +
+		`"sampling_step":20,"sampling_steps":20},"current_image":null,"textinfo":null}`
 	for _, prefix := range []string{"", "data:image/png;base64,"} {
 		u := &webui{
 			answer:   `{"images":["` + prefix + picture + `"],"parameters":{},"info":"{\"seed\":7}"}`,
-			progress: []string{step(0, 0), step(1, 3), "!500", step(1, 3), step(2, 3)}, enough: make(chan struct{}),
+			progress: []string{before, step(0, 20), step(1, 3), "!500", step(1, 3), step(2, 3)}, enough: make(chan struct{}),
 		}
 		var steps []pipeline.PaintStep
 		p := painting()

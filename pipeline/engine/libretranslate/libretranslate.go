@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"brenda/pipeline/engine/peer"
 	"brenda/pipeline/fault"
 	"brenda/pipeline/translation"
 )
@@ -148,7 +149,7 @@ func (e *Engine) ask(ctx context.Context, method, path string, question, answer 
 		return failed(ctx, err)
 	}
 	if res.StatusCode != http.StatusOK {
-		return refused(res.StatusCode, raw)
+		return refused(res, raw)
 	}
 	if err := json.Unmarshal(raw, answer); err != nil {
 		return fault.Wrap(err, fault.Upstream, "upstream_failed", "the translation server's answer is not understood")
@@ -170,16 +171,22 @@ func failed(ctx context.Context, err error) error {
 }
 
 // refused tells of an answer that is an error. What the server says is for the log: it may tell of keys.
-func refused(status int, body []byte) error {
-	err := fmt.Errorf("libretranslate: status %d: %.200s", status, body)
-	switch status {
-	case http.StatusTooManyRequests:
-		return fault.Wrap(err, fault.Unavailable, "overloaded", "the translation server has too much to do; try again later")
-	case http.StatusUnauthorized, http.StatusForbidden:
+func refused(res *http.Response, body []byte) error {
+	err := fmt.Errorf("libretranslate: status %d: %.200s", res.StatusCode, body)
+	needsKey := bytes.Contains(bytes.ToLower(body), []byte("api key")) // status 400 where there is none, 403 where it is wrong
+	switch s := res.StatusCode; {
+	case s == http.StatusTooManyRequests:
+		return &fault.Error{
+			Kind: fault.Unavailable, Code: "overloaded", Err: err, RetryAfter: peer.RetryAfter(res.Header),
+			Msg: "the translation server has too much to do; try again later",
+		}
+	case s == http.StatusUnauthorized, needsKey:
+		return fault.Wrap(err, fault.Upstream, "upstream_failed", "the translation server wants a valid key; see translate.key")
+	case s == http.StatusForbidden:
 		return fault.Wrap(err, fault.Upstream, "upstream_failed",
-			"the translation server refuses this server; see translate.key")
+			"the translation server refuses this server, as it does with a wrong key or after too many requests; see translate.key")
 	}
-	return fault.Wrap(err, fault.Upstream, "upstream_failed", "the translation server failed (status %d)", status)
+	return fault.Wrap(err, fault.Upstream, "upstream_failed", "the translation server failed (status %d)", res.StatusCode)
 }
 
 // A mark is shown as a word that neural translators copy: capitals around a number.

@@ -4,77 +4,126 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"mime"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"brenda/pipeline/fault"
 	"brenda/pipeline/translation"
 )
 
-// peer is a server that answers as LibreTranslate's documentation says, and translates into capitals.
-type peer struct {
-	t     *testing.T
-	lists int // how often it was asked for its languages
-	block chan struct{}
+// server answers as LibreTranslate 1.9 does (libretranslate/app.py): the same checks in the same order, the same bodies of
+// errors. It translates into capitals.
+type server struct {
+	key       string // the one key there is; empty: none is needed
+	must      bool   // a key must be sent
+	charLimit int
+	targets   map[string][]string
+	lists     int // how often it was asked for its languages
+	asked     []string
+	block     chan struct{}
 }
 
-func (p *peer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method + " " + r.URL.Path {
 	case "GET /languages":
 		p.lists++
-		_, _ = w.Write([]byte(`[{"code":"en","name":"English","targets":["en","fr"]},{"code":"fr","name":"French"},{"code":"zh-Hans","name":"Chinese","targets":[]}]`))
+		var list []map[string]any
+		for _, code := range []string{"en", "fr", "zh-Hans"} {
+			list = append(list, map[string]any{"code": code, "name": "Language", "targets": p.targets[code]})
+		}
+		_ = json.NewEncoder(w).Encode(list)
 	case "POST /translate":
-		p.translate(w, r)
+		status, answer := p.translate(r)
+		if status == http.StatusTemporaryRedirect {
+			w.Header().Set("Location", "http://127.0.0.1:1/")
+		}
+		if status == http.StatusTooManyRequests {
+			w.Header().Set("Retry-After", "7") // flask-limiter
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(answer))
 	default:
 		http.NotFound(w, r)
 	}
 }
 
-func (p *peer) translate(w http.ResponseWriter, r *http.Request) {
-	var q struct {
-		Q, Source, Target, Format string
-		Key                       string `json:"api_key"`
-	}
-	if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.Format != "text" || q.Source != "fr" || q.Target != "en" {
-		p.t.Errorf("it was asked %+v, %v", q, err)
-	}
-	switch {
-	case q.Q == "attends":
-		<-p.block
-	case q.Key != "clé":
-		w.WriteHeader(http.StatusForbidden)
-		_, _ = w.Write([]byte(`{"error":"Invalid API key clé"}`))
-	case q.Q == "trop":
-		w.WriteHeader(http.StatusTooManyRequests)
-	case q.Q == "page":
-		_, _ = w.Write([]byte(`<html>`))
-	case q.Q == "vide":
-		_, _ = w.Write([]byte(`{}`))
-	case q.Q == "ailleurs":
-		http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect)
-	default:
-		_ = json.NewEncoder(w).Encode(map[string]string{"translatedText": strings.ToUpper(q.Q) + "\n"})
-	}
+func refusal(status int, format string, args ...any) (int, string) {
+	raw, _ := json.Marshal(map[string]string{"error": fmt.Sprintf(format, args...)})
+	return status, string(raw)
 }
 
-func start(t *testing.T, key string) (*Engine, *peer) {
+func (p *server) translate(r *http.Request) (status int, answer string) {
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
+		return refusal(400, "Invalid request: missing q parameter") // which it looks for in a form
+	}
+	var q struct {
+		Q, Source, Target, Format string
+		Alternatives              int
+		Key                       *string `json:"api_key"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+		return refusal(400, "Invalid JSON format")
+	}
+	p.asked = append(p.asked, q.Q)
+	switch {
+	case q.Q == "banni":
+		return refusal(403, "Too many request limits violations")
+	case q.Key != nil && *q.Key != p.key:
+		return refusal(403, "Invalid API key")
+	case q.Key == nil && p.must:
+		return refusal(400, "Visit https://portal.example to get an API key")
+	case q.Q == "trop":
+		return refusal(429, "Slowdown: 10 per 1 minute")
+	case q.Q == "":
+		return refusal(400, "Invalid request: missing q parameter")
+	case p.charLimit > 0 && utf8.RuneCountInString(q.Q) > p.charLimit:
+		return refusal(400, "Invalid request: request (%d) exceeds text limit (%d)", len(q.Q), p.charLimit)
+	case p.targets[q.Source] == nil:
+		return refusal(400, "%s is not supported", q.Source)
+	case !slices.Contains(p.targets[q.Source], q.Target):
+		return refusal(400, "%s is not available as a target language from %s", q.Target, q.Source)
+	case q.Format != "" && q.Format != "text" && q.Format != "html":
+		return refusal(400, "%s format is not supported", q.Format)
+	case q.Q == "attends":
+		<-p.block
+	case q.Q == "panne":
+		return refusal(500, "Cannot translate text: out of memory")
+	case q.Q == "page":
+		return 200, "<html>"
+	case q.Q == "vide":
+		return 200, "{}"
+	case q.Q == "ailleurs":
+		return http.StatusTemporaryRedirect, ""
+	}
+	raw, _ := json.Marshal(map[string]string{"translatedText": strings.ToUpper(q.Q)})
+	return 200, string(raw)
+}
+
+func start(t *testing.T, p *server, key string) *Engine {
 	t.Helper()
-	p := &peer{t: t, block: make(chan struct{})}
+	p.block = make(chan struct{})
+	p.targets = map[string][]string{"en": {"en", "fr"}, "fr": {"en", "fr"}, "zh-Hans": {}}
 	srv := httptest.NewServer(p)
 	t.Cleanup(srv.Close)
 	t.Cleanup(func() { close(p.block) })
 	e := New(Config{URL: srv.URL + "/", Key: key})
 	t.Cleanup(func() { _ = e.Close() })
-	return e, p
+	return e
 }
 
 var frEn = translation.Way{From: "fr", To: "en"}
 
 func TestTranslate(t *testing.T) {
-	e, p := start(t, "clé")
+	p := &server{}
+	e := start(t, p, "")
 	mark := translation.Mark(translation.Word, 2)
 	if got, err := e.Translate(t.Context(), frEn, "le chat "+mark+" dort"); err != nil || got != "LE CHAT "+mark+" DORT" {
 		t.Errorf("%q, %v", got, err)
@@ -84,16 +133,9 @@ func TestTranslate(t *testing.T) {
 			t.Errorf("%q: %v", piece, err)
 		}
 	}
-	for piece, want := range map[string]fault.Kind{
-		"trop": fault.Unavailable, "page": fault.Upstream, "vide": fault.Upstream, "ailleurs": fault.Upstream,
-	} {
-		if _, err := e.Translate(t.Context(), frEn, piece); fault.KindOf(err) != want {
-			t.Errorf("%s: %v", piece, err)
-		}
-	}
 	for range 2 {
 		ways, err := e.Ways(t.Context())
-		if err != nil || len(ways) != 3 || ways[0].From != "fr" || ways[0].To != "en" || ways[2].From != "en" && ways[1].From != "en" {
+		if err != nil || fmt.Sprint(ways) != "[{fr en []} {en fr []}]" {
 			t.Errorf("%v, %v", ways, err)
 		}
 	}
@@ -102,11 +144,55 @@ func TestTranslate(t *testing.T) {
 	}
 }
 
+// TestOldServers: those of before 1.4 name no targets, which are all.
+func TestOldServers(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`[{"code":"en","name":"English"},{"code":"fr","name":"French"}]`))
+	}))
+	t.Cleanup(srv.Close)
+	e := New(Config{URL: srv.URL})
+	t.Cleanup(func() { _ = e.Close() })
+	if ways, err := e.Ways(t.Context()); err != nil || len(ways) != 2 {
+		t.Errorf("%v, %v", ways, err)
+	}
+}
+
+func TestKeys(t *testing.T) {
+	for _, c := range []struct {
+		must      bool
+		has, want string
+	}{{false, "", ""}, {true, "clé", ""}, {true, "", "translate.key"}, {true, "faux", "translate.key"}, {false, "faux", "translate.key"}} {
+		_, err := start(t, &server{key: "clé", must: c.must}, c.has).Translate(t.Context(), frEn, "le chat")
+		switch f := fault.As(err); {
+		case c.want == "" && err != nil:
+			t.Errorf("%+v: %v", c, err)
+		case c.want != "" && (f == nil || f.Kind != fault.Upstream || !strings.Contains(f.Msg, c.want) || strings.Contains(f.Msg, "portal")):
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
 func TestFailures(t *testing.T) {
-	e, _ := start(t, "faux")
-	_, err := e.Translate(t.Context(), frEn, "le chat")
-	if f := fault.As(err); f.Kind != fault.Upstream || strings.Contains(f.Msg, "clé") || !strings.Contains(f.Msg, "translate.key") {
-		t.Errorf("a wrong key: %v", err)
+	e := start(t, &server{charLimit: 2000}, "")
+	for piece, want := range map[string]fault.Kind{
+		"trop": fault.Unavailable, "page": fault.Upstream, "vide": fault.Upstream, "ailleurs": fault.Upstream,
+		"panne": fault.Upstream, "banni": fault.Upstream, strings.Repeat("a", 2001): fault.Upstream,
+	} {
+		_, err := e.Translate(t.Context(), frEn, piece)
+		f := fault.As(err)
+		if f == nil || f.Kind != want || strings.Contains(f.Msg, "memory") {
+			t.Errorf("%.20s: %v", piece, err)
+		}
+		if f != nil && f.Kind == fault.Unavailable && f.RetryAfter != 7*time.Second {
+			t.Errorf("%s: again after %v", piece, f.RetryAfter)
+		}
+	}
+	if Piece > 2000 {
+		t.Error("pieces are longer than the public server takes")
+	}
+	_, err := e.Translate(t.Context(), translation.Way{From: "fr", To: "zh-Hans"}, "le chat")
+	if f := fault.As(err); f.Kind != fault.Upstream || !strings.Contains(f.Error(), "not available") {
+		t.Errorf("a pair that is not there: %v", err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(fault.ErrStopped)
