@@ -151,6 +151,9 @@ func (g *gate) preflight(route Route, methods []string) http.Handler {
 		case route.Zone != Open:
 			allowPage(h, r, from, list)
 		}
+		if route.Options != nil {
+			route.Options(h)
+		}
 		h.Set("Allow", list)
 		w.WriteHeader(http.StatusNoContent)
 		return nil

@@ -36,7 +36,8 @@ type Route struct {
 	Endless bool          // has no end by itself, so that the timeout of requests is not for it
 	Intake  *httpx.Intake // the limits of its bodies; nil means those of all routes
 
-	Key func(token string) bool // what opens this route besides the tokens; nil for nothing
+	Key     func(token string) bool // what opens this route besides the tokens; nil for nothing
+	Options func(http.Header)       // adds to the answer to OPTIONS, if it is the first row of its path; nil for nothing
 }
 
 // Features are what the table serves. A feature that is nil has no routes. Package rest/NAME documents each.
@@ -202,9 +203,10 @@ func fileRoutes(s *files.Service) []Route {
 		{Method: post, Path: "/v1/files/decompress", Zone: Guarded, Handler: s.Decompress},
 		{Method: get, Path: "/v1/files/list", Zone: Guarded, Handler: s.List},
 		{Method: get, Path: "/v1/files/list/*path", Zone: Guarded, Handler: s.List},
-		{Method: post, Path: "/v1/files/tus", Zone: Guarded, Handler: s.CreateResumable, Endless: true, Intake: part},
-		{Method: head, Path: tus, Zone: Guarded, Handler: s.Resumable},
+		{Method: post, Path: "/v1/files/tus", Zone: Guarded, Handler: s.CreateResumable, Endless: true, Intake: part, Options: s.Resumability},
+		{Method: head, Path: tus, Zone: Guarded, Handler: s.Resumable, Options: s.Resumability},
 		{Method: http.MethodPatch, Path: tus, Zone: Guarded, Handler: s.Resumable, Endless: true, Intake: part},
+		{Method: post, Path: tus, Zone: Guarded, Handler: s.Resumable, Endless: true, Intake: part},
 		{Method: remove, Path: tus, Zone: Guarded, Handler: s.Resumable},
 	}
 }

@@ -124,7 +124,7 @@ func (s *Service) CreateResumable(w http.ResponseWriter, r *http.Request) error 
 	return s.serve(w, r, s.tusCreate)
 }
 
-// Resumable answers HEAD, PATCH and DELETE /v1/files/tus/:id.
+// Resumable answers HEAD, PATCH, DELETE, and POST as one of them, /v1/files/tus/:id.
 func (s *Service) Resumable(w http.ResponseWriter, r *http.Request) error {
 	return s.serve(w, r, s.tusUpload)
 }

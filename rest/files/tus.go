@@ -23,12 +23,17 @@ const (
 	tusMaxNote    = 4 << 10
 )
 
-func (s *Service) tusHeaders(w http.ResponseWriter, r *http.Request) error {
-	h := w.Header()
+// Resumability tells a client that asks by OPTIONS what of the protocol there is.
+func (s *Service) Resumability(h http.Header) {
 	h.Set("Tus-Resumable", tusVersion)
 	h.Set("Tus-Version", tusVersion)
 	h.Set("Tus-Extension", tusExtensions)
 	h.Set("Tus-Max-Size", strconv.FormatInt(s.cfg.MaxResumable, 10))
+}
+
+func (s *Service) tusHeaders(w http.ResponseWriter, r *http.Request) error {
+	h := w.Header()
+	s.Resumability(h)
 	h.Set("Cache-Control", "no-store")
 	if got := r.Header.Get("Tus-Resumable"); got != tusVersion {
 		return &fault.Error{
@@ -138,11 +143,18 @@ func (s *Service) tusUpload(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	id := httprouter.ParamsFromContext(r.Context()).ByName("id")
-	switch r.Method {
+	method := r.Method
+	if other := r.Header.Get("X-HTTP-Method-Override"); other != "" { // of clients that have GET and POST only
+		method = other
+	}
+	switch method {
 	case http.MethodHead:
 		return s.tusHead(w, r, id)
 	case http.MethodPatch:
 		return s.tusPatch(w, r, id)
+	case http.MethodDelete:
+	default:
+		return fault.Field("X-HTTP-Method-Override", "the method must be HEAD, PATCH or DELETE, or be named by X-HTTP-Method-Override")
 	}
 	if err := s.vault.DropUpload(r.Context(), id); err != nil {
 		return err

@@ -62,6 +62,10 @@ func TestResumable(t *testing.T) {
 		{"no type", http.MethodPatch, "x", append([]string{"Upload-Offset", "4"}, tus...), 415, ""},
 		{"no offset", http.MethodPatch, "x", append([]string{"Content-Type", "application/offset+octet-stream"}, tus...), 400, ""},
 		{"no version", http.MethodHead, "", nil, 412, ""},
+		{"other version", http.MethodPatch, "x", []string{"Tus-Resumable", "0.2.2", "Upload-Offset", "4"}, 412, ""},
+		{"POST", http.MethodPost, "", tus, 400, ""},
+		{"as HEAD", http.MethodPost, "", append([]string{"X-HTTP-Method-Override", "HEAD"}, tus...), 200, "4"},
+		{"as PATCH", http.MethodPost, "", append([]string{"X-HTTP-Method-Override", "PATCH"}, tusPatch(4)...), 204, "4"},
 		{"too much", http.MethodPatch, "4567890", tusPatch(4), 413, ""},
 		{"so far", http.MethodHead, "", tus, 200, "4"},
 		{"last part", http.MethodPatch, "456789", tusPatch(4), 204, "10"},
@@ -76,6 +80,21 @@ func TestResumable(t *testing.T) {
 		if a.status != c.status || a.header.Get("Upload-Offset") != c.offset {
 			t.Errorf("%s: %d, offset %q %s", c.name, a.status, a.header.Get("Upload-Offset"), a.body)
 		}
+	}
+	for _, route := range []string{tusRoute, at} {
+		a := s.do(t, http.MethodOptions, route, "") // the one request without Tus-Resumable
+		want := map[string]string{
+			"Tus-Resumable": "1.0.0", "Tus-Version": "1.0.0", "Tus-Max-Size": "1048576",
+			"Tus-Extension": "creation,creation-with-upload,termination,expiration",
+		}
+		for name, value := range want {
+			if a.status != 204 || a.header.Get(name) != value {
+				t.Errorf("OPTIONS %s: %d, %s is %q", route, a.status, name, a.header.Get(name))
+			}
+		}
+	}
+	if a := s.do(t, http.MethodOptions, listRoute, ""); a.status != 204 || a.header.Get("Tus-Version") != "" {
+		t.Errorf("OPTIONS of another route: %d %v", a.status, a.header)
 	}
 	if a := s.do(t, http.MethodGet, downloadRoute+"f", ""); a.body != "0123456789" {
 		t.Errorf("there is %q", a.body)
