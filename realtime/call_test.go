@@ -143,6 +143,7 @@ type slowWriter struct {
 	mu      sync.Mutex
 	prompts []pipeline.Prompt
 	ended   int // by their contexts
+	whole   int // that came to their own end
 }
 
 func (w *slowWriter) Generate(ctx context.Context, p pipeline.Prompt, emit func(pipeline.Delta) error) (pipeline.Completion, error) {
@@ -166,12 +167,14 @@ func (w *slowWriter) Generate(ctx context.Context, p pipeline.Prompt, emit func(
 			return pipeline.Completion{}, context.Cause(ctx)
 		}
 		if p.MaxTokens > 0 && i >= p.MaxTokens {
+			w.ends()
 			return pipeline.Completion{FinishReason: "length"}, nil
 		}
 		if err := emit(pipeline.Delta{Text: word}); err != nil {
 			return pipeline.Completion{}, err
 		}
 	}
+	w.ends()
 	done := pipeline.Completion{FinishReason: "stop", Usage: pipeline.Usage{PromptTokens: 7, CompletionTokens: 3}}
 	if w.calls == nil {
 		return done, nil
@@ -199,6 +202,20 @@ func (w *slowWriter) last() pipeline.Prompt {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.prompts[len(w.prompts)-1]
+}
+
+// ends notes that an answer has been written to its end.
+func (w *slowWriter) ends() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.whole++
+}
+
+// through returns how many answers have been written to their end.
+func (w *slowWriter) through() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.whole
 }
 
 // evenVoice says 15 letters a second.

@@ -22,7 +22,7 @@ func (c *call) respond(ctx context.Context, cfg protocol.ResponseConfig, p plan)
 	}
 	ctx, r.stop = context.WithCancelCause(ctx)
 	t := &pipeline.Turn{
-		Engines: pipeline.Engines{LLM: c.srv.engines.LLM, Voice: c.srv.engines.Voice},
+		Engines: pipeline.Engines{LLM: eager{c.srv.engines.LLM}, Voice: unhurried{c.srv.engines.Voice, r.room}},
 		Compose: c.compose(cfg, p.user), Shorten: shorten,
 		Voice: cfg.Output.Voice, Language: c.srv.cfg.Language, Speed: max(cfg.Output.Speed, slowest),
 		Mute: cfg.Modality == protocol.TextOut,
@@ -54,12 +54,6 @@ func (c *call) generate(ctx context.Context, r *response, t *pipeline.Turn) {
 		result <- t.Run(tracked, events)
 	})
 	for ev := range events {
-		if ev.Kind == pipeline.AudioEvent {
-			select {
-			case r.room <- struct{}{}:
-			case <-tracked.Done():
-			}
-		}
 		c.post(func(ctx context.Context) { c.progress(ctx, r, ev) })
 	}
 	res := <-result

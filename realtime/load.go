@@ -165,7 +165,7 @@ func (s *Server) overloaded(now time.Time) string {
 	late := s.meter.share(now)
 	slow := 0
 	for c := range s.calls {
-		if since := c.waits.Load(); since != 0 && now.Sub(time.Unix(0, since)) > slowAnswer {
+		if since := c.waits.Load(); since != 0 && !c.gone.Load() && now.Sub(time.Unix(0, since)) > slowAnswer {
 			slow++
 		}
 	}

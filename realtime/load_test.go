@@ -51,6 +51,7 @@ func TestOverload(t *testing.T) {
 	now := time.Now()
 	for name, c := range map[string]struct {
 		calls, late, waiting int
+		gone                 bool // those who wait
 		pressure             float64
 		refused              bool
 	}{
@@ -62,6 +63,7 @@ func TestOverload(t *testing.T) {
 		"few":               {calls: 3, late: 100, waiting: 3, pressure: 1},
 		"answers are slow":  {calls: 8, waiting: 2, refused: true},
 		"one waits":         {calls: 4, waiting: 1},
+		"two have gone":     {calls: 8, waiting: 2, gone: true},
 		"many, a few wait":  {calls: 20, waiting: 3},
 		"many, many of all": {calls: 20, waiting: 5, refused: true},
 	} {
@@ -71,6 +73,7 @@ func TestOverload(t *testing.T) {
 				one := &call{}
 				if i < c.waiting {
 					one.waits.Store(now.Add(-2 * slowAnswer).UnixNano())
+					one.gone.Store(c.gone)
 				} else if i%2 == 0 {
 					one.waits.Store(now.Add(-time.Second).UnixNano())
 				}

@@ -25,7 +25,7 @@ type response struct {
 	began time.Time
 	stop  context.CancelCauseFunc
 	over  chan struct{} // closed when the client is being told that it has ended
-	room  chan struct{} // one entry for each chunk of sound that waits
+	room  chan struct{} // one entry for each chunk of sound that is made or waits
 
 	held    bool // prepared only: nothing of it is shown yet
 	replay  bool // what was prepared is being shown
