@@ -43,7 +43,7 @@ func (h *hops) follow(resp *http.Response) error {
 	}
 	to, err := resp.Location()
 	if err != nil {
-		return nil //nolint:nilerr // a redirect to nowhere is none
+		return nil // a redirect to nowhere is none
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -17,7 +17,8 @@ import (
 )
 
 // Lease is a view of the network for one child process: an HTTP proxy of its own on loopback, which resolves, guards and
-// counts bytes, requests and redirects (those within TLS it cannot see: there the child has a limit of its own). It ends with its context or with Close, and all its connections with it.
+// counts bytes, requests and redirects. (Redirects within TLS it cannot see: the child must have a limit of its own.) It
+// ends with its context or with Close, and all its connections with it.
 type Lease struct {
 	guard    *Guard
 	server   *http.Server

@@ -108,7 +108,7 @@ func (s *Service) examineManifest(ctx context.Context, src *source) error {
 		return context.Cause(ctx)
 	case err != nil:
 		src.lack = err // that it is a video is all there is
-		return nil
+		return nil     //nolint:nilerr // told by those who want to play it
 	}
 	found.Title = "" // that of the file's name
 	src.about.add(found)
