@@ -10,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"mime/multipart"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -28,37 +27,9 @@ import (
 	"brenda/rest/files/vault"
 )
 
-// childRoot makes the test binary a server of this root, in a process of its own: one that can be killed and measured.
-const (
-	childRoot = "BRENDA_TEST_FILES_ROOT"
-	childMax  = "BRENDA_TEST_FILES_MAX" // bytes of an upload
-)
-
 func TestMain(m *testing.M) {
-	if root := os.Getenv(childRoot); root != "" {
-		if err := serveChild(root); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"),
 		goleak.IgnoreTopFunction("internal/poll.runtime_pollWait"))
-}
-
-func serveChild(root string) error {
-	most, _ := strconv.ParseInt(os.Getenv(childMax), 10, 64)
-	opt := vault.Options{Archive: vault.Limits{Bytes: 8 << 30, Ratio: 1 << 40, Entries: 100_000}}
-	v, err := vault.Open(root, opt, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	fmt.Println(ln.Addr())
-	return rest.NewServer(handler(files.New(v, files.Config{MaxUpload: most})), slog.New(slog.DiscardHandler)).Serve(ln)
 }
 
 type silent struct{}
@@ -111,16 +82,28 @@ func startAt(tb testing.TB, root string, opt vault.Options, cfg files.Config) *s
 	return &server{url: srv.URL, root: root, vault: v, http: srv.Client()}
 }
 
-// child is a server in another process.
+// child is a server in another process: one that can be killed and measured.
 type child struct {
 	server
 	cmd *exec.Cmd
 }
 
-func startChild(tb testing.TB, root string, most int64) *child {
+// program is how the child is built, without the race detector, for all children of a test. With the flags of make build,
+// everything but itself comes from the cache.
+func program(tb testing.TB) string {
 	tb.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childRoot+"="+root, childMax+"="+strconv.FormatInt(most, 10))
+	bin := filepath.Join(tb.TempDir(), "server")
+	build := exec.Command("go", "build", "-trimpath", "-o", bin, "./testdata/server")
+	if out, err := build.CombinedOutput(); err != nil {
+		tb.Fatalf("go build: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// startChild serves a folder; most is how many bytes an upload may have, 0 for the usual.
+func startChild(tb testing.TB, bin, root string, most int64) *child {
+	tb.Helper()
+	cmd := exec.Command(bin, "-root", root, "-max", strconv.FormatInt(most, 10))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -136,7 +119,6 @@ func startChild(tb testing.TB, root string, most int64) *child {
 		tb.Fatal("the child did not start: ", err)
 	}
 	c.server = server{url: "http://" + strings.TrimSpace(line), root: root, http: &http.Client{Transport: &http.Transport{}}}
-	tb.Cleanup(c.http.CloseIdleConnections)
 	return c
 }
 
@@ -145,6 +127,9 @@ func (c *child) kill() {
 	if c.cmd.ProcessState == nil {
 		_ = c.cmd.Process.Kill()
 		_ = c.cmd.Wait()
+	}
+	if c.http != nil {
+		c.http.CloseIdleConnections()
 	}
 }
 

@@ -52,7 +52,7 @@ func (h *half) Read(p []byte) (int, error) {
 func TestMemory(t *testing.T) {
 	const allowed = 32 << 20
 	size := bigSize(t)
-	c := startChild(t, memoryDir(t), size+1<<20)
+	c := startChild(t, program(t), memoryDir(t), size+1<<20)
 	send := func(method, path string, body io.Reader, headers ...string) {
 		a := c.send(t.Context(), method, path, body, headers...)
 		if a.status/100 != 2 || strings.Contains(a.body, `"error"`) {
@@ -164,7 +164,7 @@ fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s; serv
 // that is far behind, which one that copies the file itself would be, fails.
 func TestThroughput(t *testing.T) {
 	const size = 100 << 20
-	c := startChild(t, memoryDir(t), 0)
+	c := startChild(t, program(t), memoryDir(t), 0)
 	c.write(t, "big", string(randomBytes(size)))
 	buf := make([]byte, 1<<20)
 	fetch := func(url string) time.Duration {

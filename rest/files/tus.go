@@ -154,7 +154,7 @@ func (s *Service) tusUpload(w http.ResponseWriter, r *http.Request) error {
 		return s.tusPatch(w, r, id)
 	case http.MethodDelete:
 	default:
-		return fault.Field("X-HTTP-Method-Override", "the method must be HEAD, PATCH or DELETE, or be named by X-HTTP-Method-Override")
+		return fault.Field("X-HTTP-Method-Override", "POST needs X-HTTP-Method-Override: HEAD, PATCH or DELETE")
 	}
 	if err := s.vault.DropUpload(r.Context(), id); err != nil {
 		return err

@@ -3,7 +3,6 @@ package files_test
 import (
 	"encoding/base64"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -17,8 +16,6 @@ import (
 )
 
 const tusRoute = "/v1/files/tus"
-
-func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // tusHead are the headers that begin an upload.
 func tusHead(length int, name string, more ...string) []string {
@@ -132,7 +129,8 @@ func TestResumable(t *testing.T) {
 // be killed between them.
 func TestResumableGoesOn(t *testing.T) {
 	root := memoryDir(t)
-	c := startChild(t, root, 0)
+	bin := program(t)
+	c := startChild(t, bin, root, 0)
 	content := strings.Repeat("0123456789abcdef", 1<<20/16)
 	at := c.do(t, http.MethodPost, tusRoute, "", tusHead(len(content), "f")...).header.Get("Location")
 	conn, err := net.Dial("tcp", strings.TrimPrefix(c.url, "http://"))
@@ -156,7 +154,7 @@ func TestResumableGoesOn(t *testing.T) {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
 	c.kill()
-	c = startChild(t, root, 0)
+	c = startChild(t, bin, root, 0)
 	if n := offset(); n != half {
 		t.Fatalf("after the restart: %d", n)
 	}
