@@ -7,11 +7,13 @@ package clip
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
 	"log/slog"
 	"math"
+	"sync/atomic"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/image/draw"
@@ -29,7 +31,7 @@ type Translator interface {
 // Config says where the engine's files are and how it runs.
 type Config struct {
 	ORTLib     string     // libonnxruntime.so
-	Image      string     // the image encoder: 1×3×224×224 floats → one vector
+	Image      string     // the image encoder: 1×3×side×side floats → one vector
 	Text       string     // the text encoder: 1×77 token numbers → one vector
 	Merges     string     // merges.txt, or OpenAI's bpe_simple_vocab_16e6.txt.gz
 	Translator Translator // nil: labels are taken as they are
@@ -40,7 +42,6 @@ type Config struct {
 }
 
 const (
-	side   = 224   // pixels of the image encoder's input
 	scale  = 100.0 // how much a difference of angles counts; what CLIP's training ended with
 	cached = 2000  // vectors of labels that are kept
 )
@@ -50,6 +51,7 @@ type Engine struct {
 	*proc.Lazy
 	cfg   Config
 	texts *lru.Cache[string, []float32]
+	side  atomic.Int64 // pixels of the image encoder's input; 0 before it is known
 }
 
 // New returns an engine that lives until ctx ends or Close is called. What is missing is told by the first call;
@@ -75,7 +77,11 @@ func (e *Engine) Judge(ctx context.Context, img image.Image, labels []string) ([
 	if err != nil {
 		return nil, err
 	}
-	_, payload, err := worker.Call(ctx, methodImage, nil, proc.FloatBytes(pixels(img)), nil)
+	side, err := e.pixels(ctx, worker)
+	if err != nil {
+		return nil, err
+	}
+	_, payload, err := worker.Call(ctx, methodImage, nil, proc.FloatBytes(pixels(img, side)), nil)
 	if err != nil {
 		return nil, fmt.Errorf("clip: %w", err)
 	}
@@ -99,6 +105,23 @@ func (e *Engine) Judge(ctx context.Context, img image.Image, labels []string) ([
 	}
 	softmax(out)
 	return out, nil
+}
+
+// pixels returns the side of the image encoder's input.
+func (e *Engine) pixels(ctx context.Context, worker *proc.Worker) (int, error) {
+	if n := e.side.Load(); n > 0 {
+		return int(n), nil
+	}
+	meta, _, err := worker.Call(ctx, methodSide, nil, nil, nil)
+	if err != nil {
+		return 0, fmt.Errorf("clip: %w", err)
+	}
+	var n int64
+	if err := json.Unmarshal(meta, &n); err != nil || n <= 0 {
+		return 0, fmt.Errorf("clip: a picture of %s pixels", meta)
+	}
+	e.side.Store(n)
+	return int(n), nil
 }
 
 // text returns the direction of a label.
@@ -160,7 +183,7 @@ func softmax(s []picture.Score) {
 
 // pixels returns the image encoder's input: the square in the middle, on white, as planes of the values that CLIP was
 // trained with: less the mean, by the deviation.
-func pixels(img image.Image) []float32 {
+func pixels(img image.Image, side int) []float32 {
 	mean := [3]float32{0.48145466, 0.4578275, 0.40821073}
 	deviation := [3]float32{0.26862954, 0.26130258, 0.27577711}
 	img = picture.Shrink(img, 2*side)

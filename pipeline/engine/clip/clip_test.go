@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"brenda/pipeline/engine/ort"
 	"brenda/pipeline/enginetest"
 	"brenda/pipeline/fault"
 	"brenda/pipeline/weights/onnxgraph"
@@ -69,9 +70,32 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// layout is how an export names and shapes what goes in and out.
+type layout struct {
+	image, imageOut string
+	side            int64 // −1: left open
+	text, textOut   string
+	batch           int64
+	mask            string // name of the mask; empty for none
+	short           bool   // 32-bit token numbers
+	more            bool   // other outputs, before the right one
+}
+
+// layouts are those of the exports that are published.
+func layouts() map[string]layout {
+	return map[string]layout{
+		"optimum":      {"pixel_values", "image_embeds", -1, "input_ids", "text_embeds", -1, "attention_mask", false, true},
+		"transformers": {"pixel_values", "image_embeds", 224, "input_ids", "text_embeds", 1, "", false, false},
+		"open_clip":    {"image", "embedding", 336, "text", "embedding", 1, "", true, false},
+		"open_clip 2":  {"image_input", "image_features", 64, "text_input", "text_features", -1, "", false, true},
+		"openai":       {"IMAGE", "IMAGE_EMBEDDING", 224, "TEXT", "TEXT_EMBEDDING", -1, "", true, true},
+		"plain":        {"input", "output", 224, "input", "output", -1, "", true, false},
+	}
+}
+
 // config makes two encoders that understand colours: a picture's point is its mean colour, a text's the sum of the
 // colours that its words name.
-func config(tb testing.TB) Config {
+func config(tb testing.TB, l layout) Config {
 	tb.Helper()
 	dir, tok := tb.TempDir(), toy(tb)
 	write := func(name string, b []byte) string {
@@ -82,10 +106,12 @@ func config(tb testing.TB) Config {
 		return path
 	}
 	var img onnxgraph.Graph
-	x := img.Input("pixel_values", 1, 3, side, side)
-	x = img.Node("GlobalAveragePool", []string{x}, "pooled")
-	img.Node("Flatten", []string{x}, "image_embeds")
-	img.Output("image_embeds", 1, 3)
+	x := img.Input(l.image, l.batch, 3, l.side, l.side)
+	x = img.Node("GlobalAveragePool", []string{x}, "last_hidden_state")
+	if l.more {
+		img.Output(x, l.batch, 3, 1, 1)
+	}
+	img.Output(img.Node("Flatten", []string{x}, l.imageOut), l.batch, 3)
 
 	var text onnxgraph.Graph
 	table := make([]float32, 3*(tok.end+1))
@@ -95,10 +121,23 @@ func config(tb testing.TB) Config {
 	for i := range 3 {
 		table[3*tok.end+int64(i)] = 1e-3
 	}
-	ids := text.Numbers("input_ids", 1, contextLength)
-	y := text.Node("Gather", []string{text.Floats("table", []int64{tok.end + 1, 3}, table...), ids}, "words")
-	y = text.Node("ReduceMean", []string{y}, "text_embeds", onnxgraph.Ints("axes", 1), onnxgraph.Int("keepdims", 0))
-	text.Output(y, 1, 3)
+	ids := l.text
+	if l.short {
+		ids = text.Numbers32(ids, l.batch, contextLength)
+	} else {
+		ids = text.Numbers(ids, l.batch, contextLength)
+	}
+	y := text.Node("Gather", []string{text.Floats("table", []int64{tok.end + 1, 3}, table...), ids}, "hidden")
+	if l.more {
+		text.Output(y, l.batch, contextLength, 3)
+	}
+	if l.mask == "" {
+		y = text.Node("ReduceMean", []string{y}, l.textOut, onnxgraph.Ints("axes", 1), onnxgraph.Int("keepdims", 0))
+	} else {
+		mask := text.Node("Cast", []string{text.Numbers(l.mask, l.batch, contextLength)}, "weights", onnxgraph.Int("to", 1))
+		y = text.Node("Flatten", []string{text.Node("MatMul", []string{mask, y}, "sum")}, l.textOut)
+	}
+	text.Output(y, l.batch, 3)
 	exec, env := enginetest.AsChild()
 	return Config{
 		ORTLib: enginetest.ORTLib(tb), Translator: french{"rouge": "red", "vert": "green", "bleu": "blue"},
@@ -131,9 +170,15 @@ func paint(c color.Color) image.Image {
 	return img
 }
 
-// TestColours goes all the way, side by side: pixels, tokens, both networks in the child, and the shares.
+// TestColours goes all the way, for each layout: pixels, tokens, both networks in the child, and the shares.
 func TestColours(t *testing.T) {
-	e := engine(t, config(t))
+	for name, l := range layouts() {
+		t.Run(name, func(t *testing.T) { colours(t, engine(t, config(t, l))) })
+	}
+}
+
+func colours(t *testing.T, e *Engine) {
+	t.Helper()
 	labels := []string{"vert", "rouge", "blue"}
 	var group sync.WaitGroup
 	for want, c := range map[string]color.Color{
@@ -167,8 +212,30 @@ func TestColours(t *testing.T) {
 	}
 }
 
+// TestNoEncoder: what cannot be a pair of encoders is refused when it is loaded.
+func TestNoEncoder(t *testing.T) {
+	two := layouts()["plain"]
+	two.imageOut, two.more = "logits", true
+	wide := layouts()["plain"]
+	wide.side = 4096
+	if err := ort.Load(enginetest.ORTLib(t)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openEncoder(&ort.Models{}, config(t, two).Image); err == nil || !strings.Contains(err.Error(), "embedding") {
+		t.Errorf("a network with other results: %v", err)
+	}
+	e, err := openEncoder(&ort.Models{}, config(t, wide).Image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if _, err := e.side(); err == nil {
+		t.Error("pictures of 4096 pixels are taken")
+	}
+}
+
 func TestMissing(t *testing.T) {
-	c := config(t)
+	c := config(t, layouts()["plain"])
 	c.Text += ".gone"
 	_, err := engine(t, c).Judge(t.Context(), paint(color.Black), []string{"red"})
 	if f := fault.As(err); f.Kind != fault.Unavailable || !strings.Contains(f.Msg, "models pull clip") {

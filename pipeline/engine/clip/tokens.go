@@ -10,6 +10,11 @@ import (
 	"os"
 	"regexp"
 	"strings"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/language"
+	"golang.org/x/text/unicode/norm"
+	"golang.org/x/text/width"
 )
 
 // contextLength is how many tokens a text has, begin and end included; it is filled up with zeros.
@@ -100,7 +105,7 @@ func (t *tokenizer) alphabet() []byte {
 
 // encode returns contextLength numbers. What is too long is cut.
 func (t *tokenizer) encode(text string) []int64 {
-	text = strings.ToLower(strings.Join(strings.Fields(html.UnescapeString(text)), " "))
+	text = clean(text)
 	out := []int64{t.begin}
 	for _, word := range t.pattern.FindAllString(text, -1) {
 		for _, piece := range t.pieces(word) {
@@ -112,6 +117,37 @@ func (t *tokenizer) encode(text string) []int64 {
 	}
 	out = append(out, t.end)
 	return append(out, make([]int64, contextLength-len(out))...)
+}
+
+// clean prepares a text as OpenAI does, which is with ftfy (fix_text) and twice html.unescape: one spelling of quotes,
+// letters and widths. What ftfy does about texts that were decoded wrongly is left out: JSON has none.
+func clean(text string) string {
+	if !strings.Contains(text, "<") {
+		text = html.UnescapeString(text)
+	}
+	text = width.Fold.String(ligatures().Replace(text))
+	text = norm.NFC.String(strings.Map(straight, text))
+	text = html.UnescapeString(html.UnescapeString(text))
+	return cases.Lower(language.Und).String(strings.Join(strings.Fields(text), " "))
+}
+
+// straight makes curly quotes straight, and drops what cannot be seen.
+func straight(r rune) rune {
+	switch {
+	case r == 0x2BC, r >= 0x2018 && r <= 0x201B:
+		return '\''
+	case r >= 0x201C && r <= 0x201F:
+		return '"'
+	case r < ' ' && r != '\t' && r != '\n' && r != '\f' && r != '\r', r == 0x7F, r == 0xFEFF:
+		return -1
+	}
+	return r
+}
+
+func ligatures() *strings.Replacer {
+	return strings.NewReplacer(
+		"ﬀ", "ff", "ﬁ", "fi", "ﬂ", "fl", "ﬃ", "ffi", "ﬄ", "ffl", "ﬅ", "ſt", "ﬆ", "st", "Ĳ", "IJ", "ĳ", "ij",
+	)
 }
 
 // pieces joins the letters of a word, the most usual pair first, until no pair is left that the model knows.

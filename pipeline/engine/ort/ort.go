@@ -74,16 +74,20 @@ func Open(model string, inputs, outputs []string, o Options) (*Session, error) {
 	return &Session{session: s, outputs: len(outputs)}, nil
 }
 
-// Tensor is an input: its shape, and its values in Floats or in Ints.
+// Tensor is an input: its shape, and its values in Floats, in Ints, or in Ints32.
 type Tensor struct {
 	Shape  []int64
 	Floats []float32
 	Ints   []int64
+	Ints32 []int32
 }
 
 func (t Tensor) value() (onnx.Value, error) {
-	if t.Ints != nil {
+	switch {
+	case t.Ints != nil:
 		return onnx.NewTensor(onnx.NewShape(t.Shape...), t.Ints)
+	case t.Ints32 != nil:
+		return onnx.NewTensor(onnx.NewShape(t.Shape...), t.Ints32)
 	}
 	return onnx.NewTensor(onnx.NewShape(t.Shape...), t.Floats)
 }

@@ -3,6 +3,7 @@ package onnxgraph
 import (
 	"encoding/binary"
 	"math"
+	"strconv"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -15,7 +16,10 @@ const (
 	valueName, valueType, typeTensor           = 1, 2, 1
 	tensorElem, tensorShape, shapeDim, dimSize = 1, 2, 1, 1
 
+	dimName                                    = 2
+
 	typeFloat    = 1
+	typeInt32    = 6
 	writtenIR    = 8
 	writtenOpset = 17
 )
@@ -55,7 +59,7 @@ func (g *Graph) Floats(name string, dims []int64, values ...float32) string {
 	return name
 }
 
-// Input declares an input of floats and returns its name.
+// Input declares an input of floats and returns its name. A size below 0 is left open, here and in other declarations.
 func (g *Graph) Input(name string, dims ...int64) string {
 	return g.value(graphInput, name, typeFloat, dims)
 }
@@ -65,6 +69,11 @@ func (g *Graph) Numbers(name string, dims ...int64) string {
 	return g.value(graphInput, name, typeInt64, dims)
 }
 
+// Numbers32 declares an input of 32-bit integers and returns its name.
+func (g *Graph) Numbers32(name string, dims ...int64) string {
+	return g.value(graphInput, name, typeInt32, dims)
+}
+
 // Output declares a result of floats and returns its name.
 func (g *Graph) Output(name string, dims ...int64) string {
 	return g.value(graphOutput, name, typeFloat, dims)
@@ -72,9 +81,13 @@ func (g *Graph) Output(name string, dims ...int64) string {
 
 func (g *Graph) value(num protowire.Number, name string, elem int64, dims []int64) string {
 	var shape, tensor, typ, value message
-	for _, d := range dims {
+	for i, d := range dims {
 		var dim message
-		dim.number(dimSize, d)
+		if d < 0 { // any size
+			dim.text(dimName, "n"+strconv.Itoa(i))
+		} else {
+			dim.number(dimSize, d)
+		}
 		shape.bytes(shapeDim, dim)
 	}
 	tensor.number(tensorElem, elem)
