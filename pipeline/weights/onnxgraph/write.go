@@ -16,7 +16,7 @@ const (
 	valueName, valueType, typeTensor           = 1, 2, 1
 	tensorElem, tensorShape, shapeDim, dimSize = 1, 2, 1, 1
 
-	dimName                                    = 2
+	dimName = 2
 
 	typeFloat    = 1
 	typeInt32    = 6
