@@ -20,7 +20,7 @@ var (
 )
 
 // asking is how many containers are asked for their figures at the same time.
-const asking = 16
+const asking = 64
 
 // starting is how long a container may take to start, beside Wait: images may have to be mounted.
 const starting = 25 * time.Second

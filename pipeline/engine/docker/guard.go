@@ -1,10 +1,13 @@
 package docker
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"strings"
 	"syscall"
@@ -52,8 +55,26 @@ func unreachable(err error) error {
 		why = "nothing listens at its address; is it running?"
 	case strings.Contains(err.Error(), "malformed HTTP"):
 		why = "what answers at its address does not speak HTTP"
+	default:
+		why = cmp.Or(distrust(err), why)
 	}
 	return fault.New(fault.Unavailable, "docker_unavailable", "Docker cannot be reached: %s", why)
+}
+
+// distrust says why two that speak TLS, or of whom one does, do not come together; "" when that is not it.
+func distrust(err error) string {
+	var vouch *tls.CertificateVerificationError
+	var refused *net.OpError
+	var strange tls.RecordHeaderError
+	switch {
+	case errors.As(err, &vouch):
+		return "its certificate is not one that ca.pem vouches for"
+	case errors.As(err, &refused) && refused.Op == "remote error":
+		return "it does not accept the certificate in cert.pem"
+	case errors.As(err, &strange):
+		return "it speaks no TLS; leave docker.certs empty"
+	}
+	return ""
 }
 
 // body is an answer that cannot be longer than it may, and whose end before its time is a fault.
@@ -93,6 +114,9 @@ func translate(ctx context.Context, err error) error {
 		return notFound()
 	case errdefs.IsConflict(err):
 		return fault.Wrap(err, fault.Conflict, "container_busy", "the container is in a state in which that cannot be done")
+	case strings.Contains(err.Error(), "HTTP request to an HTTPS server"):
+		return fault.Wrap(err, fault.Unavailable, "docker_unavailable",
+			"Docker cannot be reached: it wants TLS; docker.certs must name the folder of certificates")
 	case client.IsErrConnectionFailed(err):
 		return fault.Wrap(err, fault.Unavailable, "docker_unavailable", "Docker cannot be reached")
 	}
