@@ -9,18 +9,18 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"brenda/pipeline"
 )
 
 // benchCmd measures Brenda as a person on the line would: with a stopwatch outside the server.
 type benchCmd struct {
-	Turns benchTurnsCmd `cmd:"" help:"Speak recorded prompts in real time, and say where the time to the answer goes."`
-	Barge benchBargeCmd `cmd:"" help:"Speak and make noises over answers, and say which of it interrupts, and how fast."`
-
+	Turns    benchTurnsCmd    `cmd:"" help:"Speak recorded prompts, and over answers, and say where the time goes and what is lost."`
 	Sessions benchSessionsCmd `cmd:"" help:"Have more and more people talk at the same time, and say when it becomes too many."`
 	Carrier  benchCarrierCmd  `cmd:"" hidden:""`
 }
 
-// benchSource is what both measurements are made of.
+// benchSource is what measurements are made of.
 type benchSource struct {
 	Speech string `placeholder:"DIR" help:"Recorded speech made by deploy/test-speech.sh; default: speech beside the models."`
 	URL    string `placeholder:"ws://…" help:"Measure a server that runs elsewhere; default: one started for this."`
@@ -95,17 +95,22 @@ func benchServer(ctx context.Context, env *environment) (in *instance, addr stri
 	return nil, "", nil, err
 }
 
-// benchTurnsCmd measures whole turns.
+// benchTurnsCmd measures whole turns, and interruptions.
 type benchTurnsCmd struct {
 	benchSource `embed:""`
 
-	Prompts   int `default:"30" help:"How many prompts are spoken."`
-	MaxTokens int `placeholder:"N" help:"The longest answer, in tokens; default: the server's."`
+	Prompts   int `default:"30" help:"How many prompts are spoken; 0: none."`
+	MaxTokens int `placeholder:"N" help:"The longest answer to a prompt, in tokens; default: the server's."`
+	Barge     int `default:"5" help:"How often each kind of sound is made over an answer, after the prompts; 0: not at all."`
 }
 
-// Run speaks the prompts one after the other and prints what was measured.
+// Run speaks the prompts one after the other, then makes sounds over answers, and prints what was measured.
 func (b *benchTurnsCmd) Run(ctx context.Context, env *environment) error {
 	clips, err := b.clips(env, b.Prompts)
+	if err != nil {
+		return err
+	}
+	over, err := b.clips(env, b.Barge)
 	if err != nil {
 		return err
 	}
@@ -114,9 +119,13 @@ func (b *benchTurnsCmd) Run(ctx context.Context, env *environment) error {
 		return err
 	}
 	defer done()
-	to.maxTokens = b.MaxTokens
+	short := to
+	short.maxTokens = b.MaxTokens
 	report := benchReport{Settings: benchSettings(env, in)}
-	err = report.measure(ctx, env, to, in, clips) // what was measured before it is told of all the same
+	err = report.measure(ctx, env, short, in, clips) // what was measured before it is told of all the same
+	if err == nil {
+		report.Barge, err = to.interruptions(ctx, env, in, over)
+	}
 	if b.JSON {
 		return errors.Join(err, printJSON(env.out, report.withSummary()))
 	}
@@ -138,6 +147,13 @@ func (r *benchReport) measure(ctx context.Context, env *environment, to benchTar
 			"error", t.Error)
 		if in == nil {
 			continue
+		}
+		if t.firstWordMissed() {
+			whole, err := in.engines.ear.STT.Transcribe(ctx, pipeline.Speech{PCM: clip.listening(), Language: env.STT.Language})
+			if err != nil {
+				return fmt.Errorf("a whole recording: %w", err)
+			}
+			r.Turns[i].Whole = whole.Text
 		}
 		// Another prompt than the one just spoken: the language model still has that one in its cache.
 		raw, err := benchRawChain(ctx, in.engines, clips[(i+len(clips)/2)%len(clips)], i)

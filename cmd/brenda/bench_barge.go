@@ -13,13 +13,6 @@ import (
 	"brenda/pipeline"
 )
 
-// benchBargeCmd measures interruptions.
-type benchBargeCmd struct {
-	benchSource `embed:""`
-
-	Rounds int `default:"5" help:"How often each kind of sound is made over an answer."`
-}
-
 // The kinds of sound that are made over answers.
 const (
 	noiseKind  = "noise"
@@ -47,25 +40,18 @@ type bargeTrial struct {
 	Told      float64 `json:"told"`
 }
 
-// Run makes every sound over an answer of its own, and prints what came of it.
-func (b *benchBargeCmd) Run(ctx context.Context, env *environment) error {
-	clips, err := b.clips(env, b.Rounds)
-	if err != nil {
-		return err
-	}
-	to, in, done, err := b.server(ctx, env)
-	if err != nil {
-		return err
-	}
-	defer done()
-	sounds := disturbances(b.Rounds)
+// interruptions makes every sound over an answer of its own, as many of each kind as there are clips.
+func (to benchTarget) interruptions(
+	ctx context.Context, env *environment, in *instance, clips []benchClip,
+) ([]bargeTrial, error) {
+	sounds := disturbances(len(clips))
 	for _, c := range clips {
 		sounds = append(sounds, bargeSound{speechKind, c})
 	}
 	if in != nil {
-		said, err := assents(ctx, in.engines.scheduled.Voice, b.Rounds)
+		said, err := assents(ctx, in.engines.scheduled.Voice, len(clips))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		sounds = append(sounds, said...)
 	}
@@ -73,7 +59,7 @@ func (b *benchBargeCmd) Run(ctx context.Context, env *environment) error {
 	for i, s := range sounds {
 		t, err := to.barge(ctx, s)
 		if ctx.Err() != nil {
-			break // what was measured before is told of all the same
+			return trials, context.Cause(ctx)
 		}
 		if err != nil {
 			t.Error = err.Error()
@@ -82,10 +68,7 @@ func (b *benchBargeCmd) Run(ctx context.Context, env *environment) error {
 		env.log.Info("interruption measured", "number", i+1, "of", len(sounds), "kind", t.Kind, "sound", t.Sound,
 			"cut", t.Cut, "error", t.Error)
 	}
-	if b.JSON {
-		return errors.Join(context.Cause(ctx), printJSON(env.out, trials))
-	}
-	return errors.Join(context.Cause(ctx), printBarge(env.out, trials))
+	return trials, nil
 }
 
 // barge has a long answer spoken, makes the sound a second after it began, and waits for what comes of that.
@@ -239,7 +222,6 @@ func assents(ctx context.Context, voice pipeline.Synthesizer, rounds int) ([]bar
 
 // printBarge writes what came of all sounds.
 func printBarge(out io.Writer, trials []bargeTrial) error {
-	fmt.Fprintf(out, "load average now %s\n", loadAverage())
 	for _, kind := range []string{noiseKind, coughKind, assentKind, speechKind} {
 		all, cut := 0, 0
 		for _, t := range trials {
@@ -268,7 +250,7 @@ func printBarge(out io.Writer, trials []bargeTrial) error {
 			return value(t), t.Kind == speechKind && t.Cut && t.Error == ""
 		})
 	}
-	fmt.Fprintln(out, "after the beginning of an interruption")
+	fmt.Fprintln(out, "times after the beginning of an interruption")
 	return printLines(out, []benchLine{
 		line("last sound received", "ms", cut(func(t bargeTrial) float64 { return t.Silence })),
 		line("told: answer cancelled", "ms", cut(func(t bargeTrial) float64 { return t.Cancelled })),

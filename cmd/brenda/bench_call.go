@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -25,6 +26,7 @@ type benchTarget struct {
 type benchEvent struct {
 	Type       string `json:"type"`
 	Transcript string `json:"transcript"`
+	Delta      string `json:"delta"`
 	ResponseID string `json:"response_id"`
 	Response   struct {
 		ID       string            `json:"id"`
@@ -196,7 +198,10 @@ func (c *benchCall) close() {
 type benchTurn struct {
 	File    string  `json:"file"`
 	Seconds float64 `json:"seconds"` // of speech
-	Heard   string  `json:"heard"`
+	Pause   float64 `json:"pause"`   // seconds, the longest inside the speech
+	Text    string  `json:"text"`    // what was said
+	Heard   string  `json:"heard"`   // the transcript of the call; of all its turns, if it was taken for several
+	Whole   string  `json:"whole,omitempty"`
 	Error   string  `json:"error,omitempty"`
 	Early   bool    `json:"early"` // the turn was taken to be over inside the prompt
 
@@ -209,13 +214,17 @@ type benchTurn struct {
 	// By the clock of the server: when it had it, which is before it is told to anybody while the turn is undecided.
 	Server map[string]float64 `json:"server"`
 
+	// The answer's sound, to one who plays it from its first byte on: how often he ran dry, and the longest time in ms.
+	Dry        int     `json:"dry"`
+	LongestDry float64 `json:"longest_dry"`
+
 	Own float64 `json:"own"` // from when there was a first sound and leave to send it until it arrived
 	CPU float64 `json:"cpu"` // seconds of processor; 0 if the server is not of this process
 }
 
 // turn speaks a prompt and measures until the answer is over.
 func (to benchTarget) turn(ctx context.Context, clip benchClip) (benchTurn, error) {
-	t := benchTurn{File: clip.File, Seconds: clip.end.Seconds()}
+	t := benchTurn{File: clip.File, Text: clip.Text, Seconds: clip.end.Seconds(), Pause: clip.pause.Seconds()}
 	c, err := to.dial(ctx)
 	if err != nil {
 		return t, err
@@ -245,6 +254,7 @@ type stopwatch struct {
 
 	end, over time.Time // of the speech, and of the recording
 	response  string    // that answers
+	sound     playClock // of it
 	metadata  map[string]string
 	done      bool
 }
@@ -262,23 +272,24 @@ func (w *stopwatch) take(ev benchEvent) error {
 	}
 	switch ev.Type {
 	case "input_audio_buffer.speech_started":
-		w.Decision, w.Transcript, w.Heard, w.response = 0, 0, "", ""
+		w.Decision, w.Transcript, w.response = 0, 0, ""
 	case "input_audio_buffer.speech_stopped":
 		w.Decision = w.since(ev.at)
 		w.Early = w.Early || ev.at.Before(w.end)
 	case "conversation.item.input_audio_transcription.completed":
-		w.Transcript, w.Heard = w.since(ev.at), ev.Transcript
+		w.Transcript, w.Heard = w.since(ev.at), strings.TrimSpace(w.Heard+" "+ev.Transcript)
 		if ev.Transcript == "" {
 			return errors.New("nothing was heard")
 		}
 	case "conversation.item.input_audio_transcription.failed":
 		return fmt.Errorf("not transcribed: %s", ev.Error)
 	case "response.created":
-		w.response, w.FirstToken, w.FirstAudio = ev.Response.ID, 0, 0
+		w.response, w.FirstToken, w.FirstAudio, w.sound = ev.Response.ID, 0, 0, playClock{}
 	case "response.output_audio_transcript.delta":
 		first(&w.FirstToken)
 	case "response.output_audio.delta":
 		first(&w.FirstAudio)
+		w.sound.take(ev.at, soundLength(ev.Delta))
 	case "response.done":
 		return w.ended(ev)
 	}
@@ -296,6 +307,7 @@ func (w *stopwatch) ended(ev benchEvent) error {
 		return fmt.Errorf("no spoken answer: %s", ev.Response.Status)
 	}
 	w.metadata, w.done = ev.Response.Metadata, true
+	w.Dry, w.LongestDry = w.sound.times, milliseconds(w.sound.longest)
 	return nil
 }
 

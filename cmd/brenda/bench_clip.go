@@ -16,11 +16,12 @@ import (
 
 // benchClip is a recorded prompt.
 type benchClip struct {
-	File string
-	Text string
-	pcm  []float32 // at benchRate
-	end  time.Duration
-	from time.Duration // when the speech begins
+	File  string
+	Text  string
+	pcm   []float32 // at benchRate
+	end   time.Duration
+	from  time.Duration // when the speech begins
+	pause time.Duration // the longest one inside it
 }
 
 // benchRate is the rate at which sound is sent and received, in Hz: the protocol's usual one.
@@ -46,8 +47,8 @@ func benchClips(dir string, n int) ([]benchClip, error) {
 		return nil, fmt.Errorf("%w; deploy/test-speech.sh %s makes it", err, dir)
 	}
 	all := wholeSentences(string(index))
-	if n < 1 || n > len(all) {
-		return nil, fmt.Errorf("from 1 to %d prompts can be spoken, not %d", len(all), n)
+	if n < 0 || n > len(all) {
+		return nil, fmt.Errorf("up to %d prompts can be spoken, not %d", len(all), n)
 	}
 	clips := make([]benchClip, n)
 	for i := range clips {
@@ -93,16 +94,18 @@ func loadClip(dir, file, text string) (benchClip, error) {
 	}
 	c := benchClip{File: file, Text: text, pcm: pcm}
 	c.from, c.end = speechBounds(pcm, benchRate)
+	c.pause = innerPause(pcm, benchRate)
 	return c, nil
 }
 
 // listening returns the sound at the rate that engines listen at.
 func (c benchClip) listening() []float32 { return audio.Resample(c.pcm, benchRate, pipeline.InputRate) }
 
-// speechBounds returns where the first frame of 10 ms begins and the last one ends that is within 45 dB of the loudest:
-// the true bounds of the speech, which a voice activity detector only approaches. Silence has none: 0, 0.
-func speechBounds(pcm []float32, rate int) (from, end time.Duration) {
-	const quiet = -45 // dB
+// levelStep is the length of the frames by whose loudness a recording is judged.
+const levelStep = 10 * time.Millisecond
+
+// loudFrames returns the numbers of the frames that are within so many dB of the loudest. Silence has none.
+func loudFrames(pcm []float32, rate, below int) []int {
 	frame := rate / 100
 	var levels []float64
 	loudest := 0.0
@@ -110,20 +113,35 @@ func speechBounds(pcm []float32, rate int) (from, end time.Duration) {
 		l := audio.RMS(pcm[at : at+frame])
 		levels, loudest = append(levels, l), max(loudest, l)
 	}
-	threshold := loudest * math.Pow(10, quiet/20.0)
-	first, last := -1, -1
+	threshold := loudest * math.Pow(10, -float64(below)/20)
+	var loud []int
 	for i, l := range levels {
-		if loudest == 0 || l < threshold {
-			continue
+		if loudest > 0 && l >= threshold {
+			loud = append(loud, i)
 		}
-		if first < 0 {
-			first = i
+	}
+	return loud
+}
+
+// speechBounds returns where the first frame begins and the last one ends that is within 45 dB of the loudest: the true
+// bounds of the speech, which a voice activity detector only approaches. Silence has none: 0, 0.
+func speechBounds(pcm []float32, rate int) (from, end time.Duration) {
+	loud := loudFrames(pcm, rate, 45)
+	if len(loud) == 0 {
+		return 0, 0
+	}
+	return time.Duration(loud[0]) * levelStep, time.Duration(loud[len(loud)-1]+1) * levelStep
+}
+
+// innerPause returns the longest stretch inside a recording without a frame within 35 dB of the loudest: the noise in the
+// pauses of the recordings is at −40 dB.
+func innerPause(pcm []float32, rate int) time.Duration {
+	longest, last := 0, -1
+	for _, i := range loudFrames(pcm, rate, 35) {
+		if last >= 0 {
+			longest = max(longest, i-last-1)
 		}
 		last = i
 	}
-	if first < 0 {
-		return 0, 0
-	}
-	const step = 10 * time.Millisecond
-	return time.Duration(first) * step, time.Duration(last+1) * step
+	return time.Duration(longest) * levelStep
 }

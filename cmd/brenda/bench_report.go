@@ -14,6 +14,7 @@ type benchReport struct {
 	Settings map[string]any `json:"settings"`
 	Turns    []benchTurn    `json:"turns"`
 	Raw      []benchRaw     `json:"raw"`
+	Barge    []bargeTrial   `json:"barge"`
 	Summary  []benchLine    `json:"summary"`
 }
 
@@ -129,7 +130,7 @@ func (r benchReport) ratio(name string, good []benchTurn, longest float64) bench
 	}
 }
 
-// print writes the table.
+// print writes the tables.
 func (r benchReport) print(out io.Writer) error {
 	r = r.withSummary()
 	fmt.Fprintf(out, "%d prompts; load average before %v, now %s\n", len(r.Turns), r.Settings["load_before"], loadAverage())
@@ -137,22 +138,19 @@ func (r benchReport) print(out io.Writer) error {
 		fmt.Fprintf(out, "LLM %v on %v threads, Whisper %v on %v, voice on %v\n", llm, r.Settings["llm_threads"],
 			r.Settings["stt"], r.Settings["stt_threads"], r.Settings["tts_threads"])
 	}
-	fmt.Fprintln(out, "times after the true end of speech")
-	if err := printLines(out, r.Summary); err != nil {
-		return err
-	}
-	early := 0
-	for _, t := range r.Turns {
-		switch {
-		case t.Error != "":
-			fmt.Fprintf(out, "failed: %s: %s\n", t.File, t.Error)
-		case t.Early:
-			early++
-			fmt.Fprintf(out, "taken to be over too early, and not counted above: %s (heard at last: %q)\n", t.File, t.Heard)
+	if len(r.Turns) > 0 {
+		fmt.Fprintln(out, "\ntimes after the true end of speech")
+		if err := printLines(out, r.Summary); err != nil {
+			return err
 		}
+		fmt.Fprintln(out)
+		printJudgement(out, r.Turns)
 	}
-	_, err := fmt.Fprintf(out, "turns taken to be over inside the prompt: %d of %d\n", early, len(r.Turns))
-	return err
+	if len(r.Barge) == 0 {
+		return nil
+	}
+	fmt.Fprintln(out, "\nsounds over an answer")
+	return printBarge(out, r.Barge)
 }
 
 // printLines writes lines as a table.

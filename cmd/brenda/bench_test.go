@@ -116,8 +116,8 @@ func TestBenchReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"first sound received    1200", "failed: c: the answer was interrupted", "too early, and not counted above: d",
-		"inside the prompt: 1 of 4\n", "0.80",
+		"first sound received    1200", "c: failed: the answer was interrupted", "d: taken to be over too early", "0.80",
+		"failed: 1 of 4 prompts",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, out.String())
@@ -188,13 +188,13 @@ func TestProcessorSeconds(t *testing.T) {
 
 // TestBenchTurns measures one turn with everything real: every stage must have been seen.
 func TestBenchTurns(t *testing.T) {
-	out := command(t, "", "bench", "turns", "--prompts", "1", "--max-tokens", "40", "--json", "--speech", speechDir(t))
+	out := command(t, "", "bench", "turns", "--prompts", "1", "--max-tokens", "40", "--barge", "0", "--json", "--speech", speechDir(t))
 	var r benchReport
 	if err := json.Unmarshal([]byte(out), &r); err != nil || len(r.Turns) != 1 || len(r.Raw) != 1 {
 		t.Fatalf("%v: %s", err, out)
 	}
 	turn, raw := r.Turns[0], r.Raw[0]
-	if turn.Error != "" || turn.Early || turn.Heard == "" {
+	if turn.Error != "" || turn.Early || turn.firstWordLost() || turn.Heard == "" || turn.Text == "" {
 		t.Fatalf("%+v", turn)
 	}
 	for name, v := range map[string]float64{
