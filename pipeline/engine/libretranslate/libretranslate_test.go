@@ -45,7 +45,7 @@ func (p *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Location", "http://127.0.0.1:1/")
 		}
 		if status == http.StatusTooManyRequests {
-			w.Header().Set("Retry-After", "7") // flask-limiter
+			w.Header().Set("Retry-After", "7") // as a proxy before it may
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
