@@ -3,6 +3,7 @@ package libretranslate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/text/language"
 
 	"brenda/pipeline/engine/peer"
 	"brenda/pipeline/fault"
@@ -44,6 +47,7 @@ type Engine struct {
 
 	mu    sync.Mutex
 	ways  []translation.Way
+	codes map[string]string // ISO 639-1 → the server's code, where it is another: zh → zh-Hans
 	until time.Time
 }
 
@@ -81,6 +85,12 @@ func (e *Engine) Ways(ctx context.Context) ([]translation.Way, error) {
 	if err := e.ask(ctx, http.MethodGet, "/languages", nil, &list); err != nil {
 		return nil, err
 	}
+	codes := map[string]string{}
+	for _, l := range list {
+		if base := short(l.Code); codes[base] == "" || l.Code == base {
+			codes[base] = l.Code
+		}
+	}
 	var ways []translation.Way
 	for _, from := range list {
 		targets := from.Targets
@@ -90,14 +100,33 @@ func (e *Engine) Ways(ctx context.Context) ([]translation.Way, error) {
 			}
 		}
 		for _, to := range targets {
-			if to != from.Code {
-				ways = append(ways, translation.Way{From: from.Code, To: to})
+			w := translation.Way{From: short(from.Code), To: short(to)}
+			if w.From != w.To && codes[w.From] == from.Code && codes[w.To] == to {
+				ways = append(ways, w)
 			}
 		}
 	}
 	slices.SortFunc(ways, translation.Way.Compare)
-	e.ways, e.until = ways, time.Now().Add(fresh)
+	e.ways, e.codes, e.until = ways, codes, time.Now().Add(fresh)
 	return ways, nil
+}
+
+// short returns a language without script and region, as translation.Way has it: of several that differ only in those
+// the server's first is used, unless one has neither.
+func short(code string) string {
+	tag, err := language.Parse(code)
+	if err != nil {
+		return code
+	}
+	base, _ := tag.Base()
+	return base.String()
+}
+
+// code returns the server's code of a language.
+func (e *Engine) code(l string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return cmp.Or(e.codes[l], l)
 }
 
 // Translate implements translation.Engine.
@@ -108,7 +137,7 @@ func (e *Engine) Translate(ctx context.Context, w translation.Way, piece string)
 	if err != nil {
 		return "", err
 	}
-	question := map[string]string{"q": text, "source": w.From, "target": w.To, "format": "text"}
+	question := map[string]string{"q": text, "source": e.code(w.From), "target": e.code(w.To), "format": "text"}
 	if e.cfg.Key != "" {
 		question["api_key"] = e.cfg.Key
 	}

@@ -35,7 +35,7 @@ func (p *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "GET /languages":
 		p.lists++
 		var list []map[string]any
-		for _, code := range []string{"en", "fr", "zh-Hans"} {
+		for _, code := range []string{"en", "fr", "pt-BR", "pt", "zh-Hans", "zh-Hant"} {
 			list = append(list, map[string]any{"code": code, "name": "Language", "targets": p.targets[code]})
 		}
 		_ = json.NewEncoder(w).Encode(list)
@@ -110,7 +110,9 @@ func (p *server) translate(r *http.Request) (status int, answer string) {
 func start(t *testing.T, p *server, key string) *Engine {
 	t.Helper()
 	p.block = make(chan struct{})
-	p.targets = map[string][]string{"en": {"en", "fr"}, "fr": {"en", "fr"}, "zh-Hans": {}}
+	p.targets = map[string][]string{
+		"en": {"en", "fr"}, "fr": {"en", "fr", "pt-BR", "zh-Hans", "zh-Hant"}, "zh-Hans": {}, "zh-Hant": {"fr"}, "pt": {"en"}, "pt-BR": {"en"},
+	}
 	srv := httptest.NewServer(p)
 	t.Cleanup(srv.Close)
 	t.Cleanup(func() { close(p.block) })
@@ -135,9 +137,12 @@ func TestTranslate(t *testing.T) {
 	}
 	for range 2 {
 		ways, err := e.Ways(t.Context())
-		if err != nil || fmt.Sprint(ways) != "[{fr en []} {en fr []}]" {
+		if err != nil || fmt.Sprint(ways) != "[{fr en []} {fr zh []} {en fr []} {pt en []}]" {
 			t.Errorf("%v, %v", ways, err)
 		}
+	}
+	if got, err := e.Translate(t.Context(), translation.Way{From: "fr", To: "zh"}, "chat"); err != nil || got != "CHAT" {
+		t.Errorf("%q, %v", got, err)
 	}
 	if p.lists != 1 {
 		t.Errorf("the languages were asked for %d times", p.lists)
@@ -190,7 +195,7 @@ func TestFailures(t *testing.T) {
 	if Piece > 2000 {
 		t.Error("pieces are longer than the public server takes")
 	}
-	_, err := e.Translate(t.Context(), translation.Way{From: "fr", To: "zh-Hans"}, "le chat")
+	_, err := e.Translate(t.Context(), translation.Way{From: "fr", To: "de"}, "le chat")
 	if f := fault.As(err); f.Kind != fault.Upstream || !strings.Contains(f.Error(), "not available") {
 		t.Errorf("a pair that is not there: %v", err)
 	}
