@@ -6,5 +6,4 @@ package files_test
 const (
 	usualMB     = 24
 	manyEntries = 3000
-	rounds      = 5
 )

@@ -204,3 +204,23 @@ func TestSwapCrash(t *testing.T) {
 		}
 	}
 }
+
+// TestDeliveredTwice: an upload whose file is in its place already, since a crash kept its data from being removed, is done.
+// Where another file is, it is refused as ever.
+func TestDeliveredTwice(t *testing.T) {
+	for content, ok := range map[string]bool{"abc": true, "abd": false, "abcd": false} {
+		root := t.TempDir()
+		v := open(t, root, Options{})
+		u, err := v.NewUpload(t.Context(), parse(t, "f"), 3, false, "")
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(root, stateName, partialName, u.ID), []byte("abc"), 0o600))
+		must(t, os.WriteFile(filepath.Join(root, "f"), []byte(content), 0o600))
+		must(t, v.count(false))
+		u, err = v.Upload(t.Context(), u.ID)
+		if (err == nil) != ok || err != nil && fault.KindOf(err) != fault.Conflict || !u.Complete() {
+			t.Errorf("%s: %+v %v", content, u, err)
+		}
+		counted(t, v)
+		must(t, v.Close())
+	}
+}
