@@ -9,19 +9,25 @@ import (
 	"brenda/pipeline/translation"
 )
 
-// TestIdentify tells the language of short phrases by the dictionaries of the installed pairs.
+// TestIdentify tells the language of short phrases by the dictionaries of the installed pairs, and of short sentences,
+// also in German, of which there is none.
 func TestIdentify(t *testing.T) {
-	e := open(t, Config{})
-	text, err := os.ReadFile("testdata/phrases.tsv")
+	id := langid.New(open(t, Config{}))
+	identify(t, id, "testdata/phrases.tsv", []string{"fr", "en", "es", "it", "pt", "ca"}, 4)
+	identify(t, id, "testdata/sentences.tsv", []string{"fr", "en", "es", "de", "it"}, 4)
+}
+
+func identify(t *testing.T, id *langid.Identifier, file string, among []string, most int) {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := langid.New(e)
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	wrong := 0
 	for _, line := range lines {
 		want, phrase, _ := strings.Cut(line, "\t")
-		got, err := id.Identify(t.Context(), phrase, []string{"fr", "en", "es", "it", "pt", "ca"})
+		got, err := id.Identify(t.Context(), phrase, among)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,9 +36,9 @@ func TestIdentify(t *testing.T) {
 			t.Logf("%q is taken for %q", phrase, got)
 		}
 	}
-	t.Logf("%d of %d are wrong", wrong, len(lines))
-	if wrong > 4 {
-		t.Errorf("%d of %d are wrong", wrong, len(lines))
+	t.Logf("%s: %d of %d are wrong", file, wrong, len(lines))
+	if wrong > most {
+		t.Errorf("%s: %d of %d are wrong", file, wrong, len(lines))
 	}
 }
 
