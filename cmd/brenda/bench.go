@@ -15,7 +15,7 @@ import (
 
 // benchCmd measures Brenda as a person on the line would: with a stopwatch outside the server.
 type benchCmd struct {
-	Turns    benchTurnsCmd    `cmd:"" help:"Speak recorded prompts, and over answers, and say where the time goes and what is lost."`
+	Turns    benchTurnsCmd    `cmd:"" help:"Speak recorded prompts, and over answers: where the time goes, and what is lost."`
 	Sessions benchSessionsCmd `cmd:"" help:"Have more and more people talk at the same time, and say when it becomes too many."`
 	Carrier  benchCarrierCmd  `cmd:"" hidden:""`
 }
