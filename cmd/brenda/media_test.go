@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,42 @@ type mediaBench struct {
 	origin, front *httptest.Server
 	said          string // what is said in /speech.mp3
 	tools         *mediaTools
+	ended         chan string // paths of endless media that nobody listens to any more
+}
+
+// live adds media without an end, as radio stations have them: an MP3 as it comes, and a playlist that goes on.
+func (b *mediaBench) live(files http.Handler, dir string) http.Handler {
+	var asked atomic.Int64
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/radio.mp3":
+			sound, _ := os.ReadFile(filepath.Join(dir, "speech.mp3"))
+			w.Header().Set("Content-Type", "audio/mpeg")
+			w.Header().Set("Icy-Name", "Radio Brenda")
+			for r.Context().Err() == nil {
+				if _, err := w.Write(sound); err != nil {
+					break
+				}
+			}
+			b.ended <- r.URL.Path
+		case "/radio.m3u8": // a window of three segments, moved on by each question
+			n := int(asked.Add(1))
+			fmt.Fprintf(w, "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:%d\n", n)
+			for i := range 3 {
+				fmt.Fprintf(w, "#EXT-X-DISCONTINUITY\n#EXTINF:2,\nspeech%d.ts?n=%d\n", (n+i)%2, n+i)
+			}
+			if n > 2 {
+				select {
+				case b.ended <- r.URL.Path: // at least so often
+				default:
+				}
+			}
+		case "/radio.m3u":
+			fmt.Fprintln(w, "#EXTM3U\n#EXTINF:-1,Radio\nhttp://127.0.0.2/inside.mp3\nradio.mp3")
+		default:
+			files.ServeHTTP(w, r)
+		}
+	})
 }
 
 func newMediaBench(t *testing.T) *mediaBench {
@@ -43,6 +80,7 @@ func newMediaBench(t *testing.T) *mediaBench {
 		{"-i", name, "-metadata", "title=Une annonce", "speech.mp3"},
 		{"-f", "lavfi", "-i", "testsrc=size=64x48:rate=5", "-i", name, "-shortest", "-c:v", "mpeg4", "-c:a", "aac", "speech.mp4"},
 		{"-i", name, "-c:a", "aac", "-hls_time", "2", "-hls_list_size", "0", "speech.m3u8"},
+		{"-i", name, "-c:a", "aac", "-seg_duration", "2", "-f", "dash", "speech.mpd"},
 	} {
 		cmd := exec.CommandContext(t.Context(), "ffmpeg", append([]string{"-nostdin", "-v", "error"}, args...)...)
 		cmd.Dir = dir
@@ -54,7 +92,8 @@ func newMediaBench(t *testing.T) *mediaBench {
 	if err := os.WriteFile(filepath.Join(dir, "page.html"), []byte(page), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b := &mediaBench{origin: httptest.NewServer(http.FileServer(http.Dir(dir))), said: text}
+	b := &mediaBench{said: text, ended: make(chan string, 8)}
+	b.origin = httptest.NewServer(b.live(http.FileServer(http.Dir(dir)), dir))
 	t.Cleanup(b.origin.Close)
 	port := 0
 	if _, err := fmt.Sscanf(b.origin.URL, "http://127.0.0.1:%d", &port); err != nil {
@@ -105,6 +144,7 @@ func TestMediaOnRealEngines(t *testing.T) {
 	b := newMediaBench(t)
 	for path, want := range map[string][2]string{
 		"/speech.mp3": {"audio", "Une annonce"}, "/speech.mp4": {"video", ""}, "/speech.m3u8": {"video", ""}, "/page.html": {"video", "Une vidéo"},
+		"/speech.mpd": {"audio", ""},
 	} {
 		if path == "/speech.m3u8" {
 			want[0] = "audio" // its tracks tell
@@ -127,6 +167,11 @@ func TestMediaOnRealEngines(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.understood(t, "extract", answer.Text)
+	var dash struct{ Text string }
+	if err := json.NewDecoder(b.post(t, "/extract", b.origin.URL+"/speech.mpd").Body).Decode(&dash); err != nil {
+		t.Fatal(err)
+	}
+	b.understood(t, "extract DASH", dash.Text)
 	if len(answer.Segments) == 0 || answer.Model != "base" || !answer.Complete {
 		t.Errorf("%+v", answer)
 	}
@@ -167,6 +212,73 @@ func TestMediaOnRealEngines(t *testing.T) {
 	if s := b.tools.guard.Stats(); s.Breached != 0 || s.Dialled == 0 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// TestLiveMedia: what has no end is told of, heard while it comes, and let go when its client goes.
+func TestLiveMedia(t *testing.T) {
+	b := newMediaBench(t)
+	for path, title := range map[string]string{"/radio.mp3": "Radio Brenda", "/radio.m3u8": ""} {
+		var about media.About
+		if err := json.NewDecoder(b.post(t, "/analyze", b.origin.URL+path).Body).Decode(&about); err != nil {
+			t.Fatal(err)
+		}
+		if about.Kind != media.Audio || !about.Live || about.Duration != nil || title != "" && about.Title == "" {
+			t.Errorf("%s: %+v", path, about)
+		}
+	}
+	for _, path := range []string{"/radio.mp3", "/radio.m3u8", "/radio.m3u"} {
+		for len(b.ended) > 0 {
+			<-b.ended
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		body := strings.NewReader(fmt.Sprintf(`{"url":%q,"include":["audio"]}`, b.origin.URL+path))
+		req, _ := http.NewRequestWithContext(ctx, http.MethodPost, b.front.URL+"/stream", body)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		words, sounds := 0, 0
+		lines := bufio.NewScanner(resp.Body)
+		lines.Buffer(nil, 1<<20)
+		for (words < 1 || sounds < 3) && lines.Scan() {
+			switch line := lines.Text(); {
+			case strings.Contains(line, `"type":"text"`):
+				words++
+			case strings.Contains(line, `"type":"audio"`):
+				sounds++
+			case strings.Contains(line, `"type":"error"`):
+				t.Errorf("%s: %s", path, line)
+			}
+		}
+		cancel()
+		resp.Body.Close()
+		if words == 0 || sounds < 3 {
+			t.Errorf("%s: %d texts, %d sounds", path, words, sounds)
+		}
+		if <-b.ended; b.children(t) != 0 {
+			t.Errorf("%s: its players go on", path)
+		}
+	}
+}
+
+// children returns how many ffmpeg of this process are left after a while.
+func (b *mediaBench) children(t *testing.T) (n int) {
+	t.Helper()
+	for range 200 {
+		n = 0
+		list, _ := filepath.Glob("/proc/[0-9]*/stat")
+		for _, path := range list {
+			stat, _ := os.ReadFile(path)
+			if strings.Contains(string(stat), "(ffmpeg)") && strings.Contains(string(stat), fmt.Sprintf(" %d ", os.Getpid())) {
+				n++
+			}
+		}
+		if n == 0 {
+			return 0
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	return n
 }
 
 // TestMediaNeedsItsPrograms: what is missing is told of, and its command.
