@@ -75,9 +75,13 @@ func asciiHost(u *url.URL) (string, error) {
 		}
 		return ip.String() + port, nil
 	}
-	ascii, err := idna.New(idna.MapForLookup(), idna.Transitional(false)).ToASCII(name)
+	profile := idna.New(idna.MapForLookup(), idna.Transitional(false))
+	ascii, err := profile.ToASCII(name)
 	if err != nil {
 		return "", err
+	}
+	if again, err := profile.ToASCII(ascii); err != nil || again != ascii || !utf8.ValidString(name) {
+		return "", strconv.ErrSyntax // "%80" in a name is a letter that has no number
 	}
 	for _, c := range []byte(ascii) {
 		if !isHostByte(c) {
