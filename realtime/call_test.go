@@ -20,6 +20,7 @@ import (
 	"brenda/audio"
 	"brenda/pipeline"
 	"brenda/pipeline/hearing"
+	"brenda/pipeline/schedule"
 	"brenda/pipeline/session"
 	"brenda/realtime/protocol"
 )
@@ -142,13 +143,14 @@ type slowWriter struct {
 
 	mu      sync.Mutex
 	prompts []pipeline.Prompt
+	classes []schedule.Class // of each
 	ended   int // by their contexts
 	whole   int // that came to their own end
 }
 
 func (w *slowWriter) Generate(ctx context.Context, p pipeline.Prompt, emit func(pipeline.Delta) error) (pipeline.Completion, error) {
 	w.mu.Lock()
-	w.prompts = append(w.prompts, p)
+	w.prompts, w.classes = append(w.prompts, p), append(w.classes, schedule.From(ctx))
 	w.mu.Unlock()
 	text, err := w.answer(p)
 	if err != nil {

@@ -20,6 +20,9 @@ func (c *call) respond(ctx context.Context, cfg protocol.ResponseConfig, p plan)
 		id: protocol.NewID("resp"), cfg: cfg, plan: p, began: time.Now(), held: p.held, trace: p.trace,
 		over: make(chan struct{}), room: make(chan struct{}, maxAhead),
 	}
+	if c.leg == nil { // those whose client is there go first
+		ctx = schedule.With(ctx, schedule.Batch)
+	}
 	ctx, r.stop = context.WithCancelCause(ctx)
 	t := &pipeline.Turn{
 		Engines: pipeline.Engines{LLM: eager{c.srv.engines.LLM}, Voice: unhurried{c.srv.engines.Voice, r.room}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 
 	"brenda/pipeline"
 	"brenda/pipeline/fault"
+	"brenda/pipeline/schedule"
 )
 
 // writes is an LLM.
@@ -187,5 +189,19 @@ func TestModelIsFree(t *testing.T) {
 		}
 		p.back(p.last())
 		p.ends("cancelled")
+	})
+}
+
+// TestAwayGoesLast drops the line in mid-speech: the answer is made, but those whose client is there go first.
+func TestAwayGoesLast(t *testing.T) {
+	scene(t, script{resume: true, words: []string{question}}, func(p *person) {
+		p.says(0, 1000)
+		p.drop()
+		time.Sleep(10 * time.Second)
+		p.llm.mu.Lock()
+		defer p.llm.mu.Unlock()
+		if len(p.llm.classes) == 0 || slices.ContainsFunc(p.llm.classes, func(c schedule.Class) bool { return c != schedule.Batch }) {
+			t.Errorf("the model's work was %v", p.llm.classes)
+		}
 	})
 }
