@@ -144,8 +144,8 @@ type slowWriter struct {
 	mu      sync.Mutex
 	prompts []pipeline.Prompt
 	classes []schedule.Class // of each
-	ended   int // by their contexts
-	whole   int // that came to their own end
+	ended   int              // by their contexts
+	whole   int              // that came to their own end
 }
 
 func (w *slowWriter) Generate(ctx context.Context, p pipeline.Prompt, emit func(pipeline.Delta) error) (pipeline.Completion, error) {
