@@ -48,13 +48,19 @@ func TestKilled(t *testing.T) {
 
 func (k kind) kill(t *testing.T, bin string, n int) string {
 	t.Helper()
-	c := startChild(t, bin, memoryDir(t), 0)
+	root := memoryDir(t)
+	if k.disk {
+		mount(t, mkdir(t, root, "disk"), "16m")
+	}
+	c := startChild(t, bin, root, 0)
 	k.before.put(t, c.root)
 	older := state(t, c.root)
-	var took time.Duration
-	for range 3 {
-		took = max(took, k.run(t, c, time.Hour))
+	runs := make([]time.Duration, 5)
+	for i := range runs {
+		runs[i] = k.run(t, c, time.Hour)
 	}
+	slices.Sort(runs)
+	took := runs[len(runs)/2]
 	newer := state(t, c.root)
 	if maps.Equal(older, newer) {
 		t.Fatal("it does nothing")

@@ -49,7 +49,7 @@ fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s; serv
 
 // rounds is how often each of two is measured, in turns: the best of each counts, since others use the machine too. Where they
 // use all of it, there are more rounds.
-const rounds, mostRounds = 25, 100
+const rounds, mostRounds = 21, 100
 
 // curl fetches an address, and returns how many seconds that took and how many bytes came.
 func curl(t *testing.T, url string) (seconds float64, size int) {
