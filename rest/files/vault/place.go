@@ -32,11 +32,12 @@ func (v *Vault) nearest(p Path) (d dir, missing []string, err error) {
 
 // again repeats what somebody else came in between of.
 func again(do func() error) error {
-	for {
+	for range maxTries {
 		if err := do(); !errors.Is(err, errMeanwhile) {
 			return err
 		}
 	}
+	return unix.EEXIST
 }
 
 // errMeanwhile is why something must be done again: somebody else made a folder that was missing.

@@ -144,7 +144,7 @@ func (d dir) removeTree(in dir, name string, depth int, deep *[]string) error {
 	return err
 }
 
-// maxTries is how often a folder is emptied that others fill again.
+// maxTries is how often something is done again that others come in between of: a folder is emptied, and they fill it.
 const maxTries = 100
 
 // gone forgives that something to be removed is gone already.
