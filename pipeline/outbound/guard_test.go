@@ -294,11 +294,12 @@ func TestLimits(t *testing.T) {
 		wantKind(t, path, err, want, "")
 	}
 	// What may go on is not bounded in all, only in its silences.
-	ans, err := g.Fetch(t.Context(), target(t, srv.URL+"/drips"), nil)
+	brief := outboundtest.Guard(t, outbound.Config{Total: 500 * time.Millisecond}, srv.URL)
+	ans, err := brief.Fetch(t.Context(), target(t, srv.URL+"/drips"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := io.CopyN(io.Discard, ans.Body, 110); err != nil { // more than 2 s of it
+	if n, err := io.CopyN(io.Discard, ans.Body, 50); err != nil { // a second of it
 		t.Errorf("%d bytes, %v", n, err)
 	}
 	ans.Body.Close()
