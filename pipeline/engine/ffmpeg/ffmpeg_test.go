@@ -91,6 +91,25 @@ func newOrigin(t *testing.T) *origin {
 			if n >= 3 {
 				io.WriteString(w, "#EXT-X-ENDLIST\n")
 			}
+		case r.URL.Path == "/flaky.m3u8": // the same, with a question that fails and a segment that is missing
+			n := int(o.asked.Add(1))
+			if n == 2 {
+				http.Error(w, "later", http.StatusServiceUnavailable)
+				return
+			}
+			fmt.Fprintf(w, "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:EVENT\n")
+			for i, name := range []string{"h0.ts", "none.ts", "h1.ts", "h2.ts"}[:min(n+1, 4)] {
+				fmt.Fprintf(w, "#EXTINF:%d,\n%s\n", 2+i%2, name)
+			}
+			if n >= 4 {
+				io.WriteString(w, "#EXT-X-ENDLIST\n")
+			}
+		case r.URL.Path == "/gone.m3u8":
+			if o.asked.Add(1) > 1 {
+				http.NotFound(w, r)
+				return
+			}
+			io.WriteString(w, "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:2,\nh0.ts\n")
 		case r.URL.Path == "/silent.mp3":
 			<-r.Context().Done()
 		default:
@@ -249,6 +268,16 @@ func TestLive(t *testing.T) {
 	pcm, err := listen(t.Context(), e, o.URL+"/live.m3u8")
 	if s := float64(len(pcm)) / 16000; err != nil || s < toneSeconds-0.3 || s > toneSeconds+0.3 {
 		t.Errorf("%.2f s, %v", s, err)
+	}
+	o.asked.Store(0)
+	pcm, err = listen(t.Context(), e, o.URL+"/flaky.m3u8")
+	if s := float64(len(pcm)) / 16000; err != nil || s < toneSeconds-0.3 || s > toneSeconds+0.3 {
+		t.Errorf("with failures: %.2f s, %v", s, err)
+	}
+	o.asked.Store(0)
+	pcm, err = listen(t.Context(), e, o.URL+"/gone.m3u8")
+	if s := float64(len(pcm)) / 16000; fault.KindOf(err) != fault.Upstream && err != nil || s < 1.7 || s > 2.3 || o.asked.Load() < 3 {
+		t.Errorf("gone: %.2f s after %d questions, %v", s, o.asked.Load(), err)
 	}
 	o.asked.Store(0)
 	info, err := e.Probe(t.Context(), Input{URL: o.URL + "/live.m3u8"})

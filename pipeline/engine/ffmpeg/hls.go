@@ -30,6 +30,7 @@ type playlist struct {
 	next   uint64 // sequence number of the segment to send next
 	loaded *m3u8.Map
 	keys   map[string][]byte
+	missed int // failures of a live stream since the last segment that was sent
 }
 
 // duration returns the length in seconds, 0 for a live stream.
@@ -170,7 +171,10 @@ func (m *medium) sendList(ctx context.Context, w io.Writer) error {
 			return context.Cause(ctx)
 		}
 		list, base, err := m.load(ctx, p.base)
-		if err != nil {
+		switch {
+		case err != nil && m.passing(ctx, err):
+			continue // until patience ends
+		case err != nil:
 			return err
 		}
 		media, ok := list.(*m3u8.MediaPlaylist)
@@ -180,6 +184,18 @@ func (m *medium) sendList(ctx context.Context, w io.Writer) error {
 		p.media, p.base = media, base
 		p.next = max(p.next, media.SeqNo) // what was missed is missed
 	}
+}
+
+// passing tells whether a live stream goes on after a failure: its server may fail once, and what it misses is missed.
+func (m *medium) passing(ctx context.Context, err error) bool {
+	if m.list.media.Closed || ctx.Err() != nil {
+		return false
+	}
+	if k := fault.KindOf(err); k != fault.Upstream && k != fault.Timeout {
+		return false
+	}
+	m.list.missed++
+	return m.list.missed <= patience
 }
 
 // sendNew sends the segments of the present playlist that were not sent yet.
@@ -198,8 +214,12 @@ func (m *medium) sendNew(ctx context.Context, w io.Writer) error {
 			section = s.Map
 		}
 		if seq >= p.next && !s.Gap {
-			if err := m.sendSegment(ctx, w, s, seq, keys, section); err != nil {
+			before := m.left
+			if err := m.sendSegment(ctx, w, s, seq, keys, section); err != nil && (m.left != before || !m.passing(ctx, err)) {
 				return err
+			}
+			if m.left != before {
+				p.missed = 0
 			}
 		}
 		seq++
