@@ -135,6 +135,10 @@ func (r *reply) write(ctx context.Context, p Prompt, chunks chan<- speechtext.Ch
 		return toVoice(split.Push(d.Text))
 	}
 	done, err := r.generate(ctx, p, emit)
+	if err == nil && done.FinishReason == "stop" && !r.calls && strings.TrimSpace(r.text.String()) == "" {
+		// A small model now and then ends an answer before its first word, and a person would wait in vain.
+		done, err = r.generate(ctx, p, emit)
+	}
 	if err != nil {
 		return err
 	}

@@ -122,6 +122,11 @@ func firstPains() []scenario {
 			p.ask()
 			p.ends("completed")
 		}},
+		{"pain 5: the model says nothing, and is asked again", silentOnce(question), func(p *person) {
+			p.ask()
+			p.wait("response.output_audio.delta")
+			p.ends("completed")
+		}},
 		{"pain 5: sound is thrown away while the answer is held", speaking(""), over(func(p *person) {
 			p.says(0, 160)
 			p.clear()
@@ -383,6 +388,18 @@ func (p *person) loudspeaker(d time.Duration) {
 // hesitant is a model that writes at a long call after its words have been spoken.
 func hesitant() script {
 	return errands("Voici.", pipeline.ToolCall{ID: "call_1", Name: "meteo", Arguments: `{"ville":"` + strings.Repeat(":", 40) + `"}`})
+}
+
+// silentOnce is a model that ends its first answer before it has begun.
+func silentOnce(said string) script {
+	s, asked := speaking(said), 0
+	s.llm = func(pipeline.Prompt) (string, error) {
+		if asked++; asked == 1 {
+			return "", nil
+		}
+		return usualAnswer, nil
+	}
+	return s
 }
 
 // fails is a model that fails for the draft of the first answer, and for the answer.

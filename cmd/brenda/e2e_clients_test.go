@@ -97,6 +97,9 @@ func TestStockClients(t *testing.T) {
 				for _, w := range wrong {
 					t.Error(w)
 				}
+				if len(wrong) > 0 {
+					t.Logf("the server says:\n%s", last(plain.log.String(), 6000))
+				}
 				table.add(c.name, report.Version, scenario, len(wrong) == 0)
 			})
 		}

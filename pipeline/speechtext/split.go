@@ -18,7 +18,7 @@ type Chunk struct {
 type Options struct {
 	Language string // ISO 639-1; empty means French
 	FirstMin int    // the first chunk may end at a comma from here on; 0 means 12
-	FirstMax int    // the first chunk is cut between two words if it grows past this; 0 means 38
+	FirstMax int    // the first chunk is cut between two words if it grows past this; 0 means 30
 	Min      int    // later sentences shorter than this are joined with the next; 0 means 25
 	Max      int    // no chunk is longer than about this; 0 means 150
 }
@@ -52,7 +52,7 @@ func New(opt Options) *Splitter {
 		}
 	}
 	def(&opt.FirstMin, 12)
-	def(&opt.FirstMax, 38)
+	def(&opt.FirstMax, 30)
 	def(&opt.Min, 25)
 	def(&opt.Max, 150)
 	return &Splitter{opt: opt}

@@ -67,6 +67,11 @@ class Ear(FrameProcessor):
         while await self.seen.get() != kind:
             pass
 
+    async def answered(self):
+        """Waits for the end of an answer with sound. An interrupted one ends too, perhaps late."""
+        while not out["audio"]:
+            await self.until("LLMFullResponseEndFrame")
+
 
 async def speak(task, sound):
     loop = asyncio.get_running_loop()
@@ -80,8 +85,7 @@ async def speak(task, sound):
 
 async def talk(task, ear, sound):
     mouth = asyncio.create_task(speak(task, sound))
-    await ear.until("TTSAudioRawFrame")
-    await ear.until("LLMFullResponseEndFrame")
+    await ear.answered()
     mouth.cancel()
 
 
@@ -92,15 +96,13 @@ async def interrupt(task, ear, sound):
     await ear.until(InterruptionFrame.__name__)
     out["first"] = "cancelled"
     out["audio"], out["answer"] = 0, ""
-    await ear.until("TTSAudioRawFrame")
-    await ear.until("LLMFullResponseEndFrame")
+    await ear.answered()
     mouth.cancel()
 
 
 async def tool(task, ear, sound):
     await task.queue_frame(LLMRunFrame())
-    while not out["audio"]:  # one response with the call, then one about its result
-        await ear.until("LLMFullResponseEndFrame")
+    await ear.answered()  # one response with the call, then one about its result
 
 
 async def main():

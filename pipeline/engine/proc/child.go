@@ -95,7 +95,8 @@ func (c *child) run(started chan<- error) {
 	// Best effort: without the right to, the child keeps our score.
 	_ = os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte(strconv.Itoa(oomScore)), 0o644)
 	if c.nice > 0 {
-		_ = unix.Setpriority(unix.PRIO_PROCESS, pid, c.nice) // its threads are still to come, and inherit it
+		// Its threads are still to come, and inherit it.
+		_ = unix.Setpriority(unix.PRIO_PROCESS, pid, min(ownNice()+c.nice, 19))
 	}
 
 	// Look without reaping: as long as the leader is a zombie its group's number cannot be given away, so
@@ -194,4 +195,14 @@ func closeAll(files ...*os.File) {
 			_ = f.Close()
 		}
 	}
+}
+
+// ownNice returns the niceness of this process.
+func ownNice() int {
+	const zero = 20 // the system call counts down from here, so that what it returns is positive
+	n, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil {
+		return 0
+	}
+	return zero - n
 }
