@@ -59,6 +59,9 @@ func (in *instance) newImages(ctx context.Context) (*image.Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	if h, ok := painter.(*hostedPainter); ok {
+		in.later.add("image", h.process)
+	}
 	state := &imageState{painter: painter}
 	in.told = append(in.told, state.components)
 	in.closers = append(in.closers, end)

@@ -85,7 +85,37 @@ func (in *instance) processes() []vitals.Child {
 	if e.turn != nil {
 		add("turn", e.turn.State())
 	}
+	in.later.each(func(name string, s proc.State) {
+		if s.PID != 0 || s.Phase != proc.Stopped { // else nobody has needed it yet
+			add(name, s)
+		}
+	})
 	return all
+}
+
+// lateChildren are the engines' processes that start at their first use.
+type lateChildren struct {
+	mu   sync.Mutex // the sampler asks while the server is still being put together
+	list []lateChild
+}
+
+type lateChild struct {
+	name  string
+	state func() proc.State
+}
+
+func (l *lateChildren) add(name string, state func() proc.State) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = append(l.list, lateChild{name, state})
+}
+
+func (l *lateChildren) each(tell func(name string, s proc.State)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.list {
+		tell(c.name, c.state())
+	}
 }
 
 // processCollector gives Prometheus what Brenda's processes use.

@@ -107,6 +107,16 @@ type hostedPainter struct {
 	closed bool
 }
 
+// process tells what the server's process is doing; stopped before its first use.
+func (h *hostedPainter) process() proc.State {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.host == nil {
+		return proc.State{Phase: proc.Stopped}
+	}
+	return h.host.State()
+}
+
 func (h *hostedPainter) start() (*sdserver.Engine, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

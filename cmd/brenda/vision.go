@@ -67,6 +67,7 @@ func (in *instance) newVision(ctx context.Context) (*vision.Service, error) {
 		WordNet: c.Wordnet, Translator: in.labels, Threads: c.Threads, Log: in.log,
 	})
 	in.closers = append(in.closers, classes.Close)
+	in.later.add(byImageNet, classes.State)
 	dir := clipDir(c, m)
 	words, err := clip.New(ctx, clip.Config{
 		ORTLib: lib, Image: filepath.Join(dir, "onnx", "vision_model_quantized.onnx"),
@@ -77,11 +78,13 @@ func (in *instance) newVision(ctx context.Context) (*vision.Service, error) {
 		return nil, err
 	}
 	in.closers = append(in.closers, words.Close)
+	in.later.add(byCLIP, words.State)
 	photos := rapidocr.New(ctx, rapidocr.Config{
 		ORTLib: lib, Det: entry(byRapidOCR, "PP-OCRv6_det_small.onnx"), Rec: entry(byRapidOCR, "PP-OCRv6_rec_small.onnx"),
 		Threads: c.Threads, Log: in.log,
 	})
 	in.closers = append(in.closers, photos.Close)
+	in.later.add(byRapidOCR, photos.State)
 	in.told = append(in.told, func(context.Context) []health.Component { return visionParts(c, m) })
 	return vision.New(vision.Config{
 		Readers: map[string]vision.Reader{

@@ -46,6 +46,7 @@ type instance struct {
 	labels  *labelTranslator
 	handler http.Handler
 
+	later    lateChildren
 	told     []func(context.Context) []health.Component // the parts that are not engines of the voice, for /ready
 	draining atomic.Bool
 	warmed   atomic.Bool
