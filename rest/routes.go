@@ -203,7 +203,10 @@ func fileRoutes(s *files.Service) []Route {
 		{Method: post, Path: "/v1/files/decompress", Zone: Guarded, Handler: s.Decompress},
 		{Method: get, Path: "/v1/files/list", Zone: Guarded, Handler: s.List},
 		{Method: get, Path: "/v1/files/list/*path", Zone: Guarded, Handler: s.List},
-		{Method: post, Path: "/v1/files/tus", Zone: Guarded, Handler: s.CreateResumable, Endless: true, Intake: part, Options: s.Resumability},
+		{
+			Method: post, Path: "/v1/files/tus", Zone: Guarded, Handler: s.CreateResumable, Endless: true, Intake: part,
+			Options: s.Resumability,
+		},
 		{Method: head, Path: tus, Zone: Guarded, Handler: s.Resumable, Options: s.Resumability},
 		{Method: http.MethodPatch, Path: tus, Zone: Guarded, Handler: s.Resumable, Endless: true, Intake: part},
 		{Method: post, Path: tus, Zone: Guarded, Handler: s.Resumable, Endless: true, Intake: part},
