@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-const layoutVersion = 1
+const layoutVersion = 2
 
 // layout says which streams exist and up to which message, as a lower bound. The server skips a stream that
 // it cannot recover and cuts a block at the first broken message, both with hardly a word; this file is how
@@ -19,6 +20,14 @@ const layoutVersion = 1
 type layout struct {
 	Version int               `json:"version"`
 	LastSeq map[string]uint64 `json:"last_seq"`
+	Sum     uint32            `json:"sum"` // of the others: a broken letter in a stream's name must not pass for a lost stream
+}
+
+// sum returns the CRC-32 of all that l says.
+func (l layout) sum() (uint32, error) {
+	l.Sum = 0
+	data, err := json.Marshal(l)
+	return crc32.ChecksumIEEE(data), err
 }
 
 func (b *backend) writeLayout(ctx context.Context) error {
@@ -29,6 +38,10 @@ func (b *backend) writeLayout(ctx context.Context) error {
 			return err
 		}
 		l.LastSeq[info.Config.Name] = info.State.LastSeq
+	}
+	var err error
+	if l.Sum, err = l.sum(); err != nil {
+		return err
 	}
 	data, err := json.Marshal(l)
 	if err != nil {
@@ -44,7 +57,9 @@ func (b *backend) checkLayout(ctx context.Context) error {
 		return nil
 	}
 	var l layout
-	if err := errors.Join(err, json.Unmarshal(text, &l)); err != nil || l.Version != layoutVersion {
+	err = errors.Join(err, json.Unmarshal(text, &l))
+	sum, sumErr := l.sum()
+	if err = errors.Join(err, sumErr); err != nil || l.Version != layoutVersion || l.Sum != sum {
 		b.log.Warn("the conversation store's layout file cannot be used; a loss would go unnoticed this time",
 			"version", l.Version, "error", err)
 		return nil // a helper's damage is no reason to give up the conversations
