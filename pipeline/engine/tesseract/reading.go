@@ -47,7 +47,11 @@ func parse(tsv []byte) (reading, error) {
 	}
 	for _, l := range lines[1:] {
 		f := strings.SplitN(l, "\t", columns)
-		if len(f) < columns || f[colLevel] != levelWord || strings.TrimSpace(f[colText]) == "" {
+		if len(f) < columns || f[colLevel] != levelWord {
+			continue
+		}
+		text := strings.TrimSpace(strings.ToValidUTF8(f[colText], ""))
+		if text == "" {
 			continue
 		}
 		var n [colConf]int
@@ -63,7 +67,7 @@ func parse(tsv []byte) (reading, error) {
 			return r, fmt.Errorf("a word's confidence is %q", f[colConf])
 		}
 		r.words = append(r.words, word{
-			text: strings.TrimSpace(strings.ToValidUTF8(f[colText], "")), confidence: clamp(conf),
+			text: text, confidence: clamp(conf),
 			box:  image.Rect(n[colLeft], n[colTop], n[colLeft]+n[colWidth], n[colTop]+n[colHeight]),
 			line: [4]int(n[colPage : colPage+4]),
 		})
