@@ -2,11 +2,9 @@ package realtime
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	"brenda/pipeline"
-	"brenda/pipeline/fault"
 )
 
 // eager is an LLM that writes as fast as it can, however slowly its words are taken. An answer is spoken for longer than it
@@ -74,7 +72,7 @@ func (w *written) take() []pipeline.Delta {
 }
 
 // unhurried is a voice that does not run far ahead of the client: a line waits for room before anything is computed for
-// it, so that it holds up nobody else. A line whose engine died before any of its sound was there is spoken again, once.
+// it, so that it holds up nobody else.
 type unhurried struct {
 	voice pipeline.Synthesizer
 	room  chan struct{} // one entry for each line whose sound was not sent yet
@@ -88,24 +86,12 @@ func (p unhurried) Synthesize(ctx context.Context, l pipeline.Line, emit func(pc
 		return context.Cause(ctx)
 	}
 	sounds := false
-	speak := func() error {
-		return p.voice.Synthesize(ctx, l, func(pcm []float32) error {
-			sounds = sounds || len(pcm) > 0
-			return emit(pcm)
-		})
-	}
-	err := speak()
-	if !sounds && died(err) && ctx.Err() == nil {
-		err = speak()
-	}
+	err := p.voice.Synthesize(ctx, l, func(pcm []float32) error {
+		sounds = sounds || len(pcm) > 0
+		return emit(pcm)
+	})
 	if !sounds { // nothing will be sent
 		<-p.room
 	}
 	return err
-}
-
-// died tells whether an engine ended in the midst of its work, so that trying again is worth it.
-func died(err error) bool {
-	var f *fault.Error
-	return errors.As(err, &f) && f.Code == "engine_restarted"
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"brenda/pipeline"
-	"brenda/pipeline/fault"
 	"brenda/pipeline/schedule"
 )
 
@@ -123,56 +122,6 @@ func TestUnhurried(t *testing.T) {
 			t.Errorf("%v, spoken %q", err, spoken)
 		}
 	})
-}
-
-// mortal is a voice whose engine dies at its first lines: before or after a first piece of sound.
-type mortal struct {
-	deaths int
-	after  bool
-}
-
-func (m *mortal) Synthesize(_ context.Context, _ pipeline.Line, emit func([]float32) error) error {
-	m.deaths--
-	if m.deaths < 0 || m.after {
-		if err := emit([]float32{1}); err != nil {
-			return err
-		}
-	}
-	if m.deaths >= 0 {
-		return fmt.Errorf("voice: %w", fault.New(fault.Unavailable, "engine_restarted", "it was killed"))
-	}
-	return nil
-}
-
-// TestSpokenAgain has the voice's engine die: a line of which nothing was heard is spoken again, once, and never twice.
-func TestSpokenAgain(t *testing.T) {
-	for name, c := range map[string]struct {
-		voice  mortal
-		pieces int
-		fails  bool
-	}{
-		"never":                {mortal{}, 1, false},
-		"once":                 {mortal{deaths: 1}, 1, false},
-		"twice":                {mortal{deaths: 2}, 0, true},
-		"with a piece heard":   {mortal{deaths: 1, after: true}, 1, true},
-		"twice, a piece heard": {mortal{deaths: 2, after: true}, 1, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			pieces := 0
-			p := unhurried{&c.voice, make(chan struct{}, 1)}
-			err := p.Synthesize(t.Context(), pipeline.Line{Text: "a"}, func([]float32) error { pieces++; return nil })
-			if (err != nil) != c.fails || pieces != c.pieces || len(p.room) != min(c.pieces, 1) {
-				t.Errorf("%d pieces, %v; %d lines have room", pieces, err, len(p.room))
-			}
-		})
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	voice := &mortal{deaths: 5}
-	p := unhurried{speaks(func(string) []float32 { cancel(); return []float32{} }), make(chan struct{}, 1)}
-	_ = p.Synthesize(ctx, pipeline.Line{}, func([]float32) error { return voice.Synthesize(ctx, pipeline.Line{}, nil) })
-	if voice.deaths != 4 {
-		t.Errorf("a line that nobody wants was tried %d times", 5-voice.deaths)
-	}
 }
 
 // TestModelIsFree has the model's place free for others while a long answer is spoken, and while its client is away.

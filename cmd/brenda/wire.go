@@ -46,7 +46,7 @@ type instance struct {
 	labels  *labelTranslator
 	handler http.Handler
 
-	later    lateChildren
+	later    lateChildren                               // for /v1/monitor
 	told     []func(context.Context) []health.Component // the parts that are not engines of the voice, for /ready
 	draining atomic.Bool
 	warmed   atomic.Bool

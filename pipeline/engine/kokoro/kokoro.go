@@ -122,7 +122,7 @@ type request struct {
 const methodSpeak = "speak"
 
 func speak(ctx context.Context, w *proc.Worker, r request) ([]float32, error) {
-	_, payload, err := w.Call(ctx, methodSpeak, r, nil, nil)
+	_, payload, err := w.Ask(ctx, methodSpeak, r, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -170,6 +171,20 @@ func voicesAndLanguages(t *testing.T, e *Engine) {
 	}
 	if err := e.Synthesize(t.Context(), pipeline.Line{Text: "Hello.", Voice: "elise", Language: "en-GB"}, none); err != nil {
 		t.Errorf("English: %v", err)
+	}
+}
+
+// TestDeathOfTheChildIsSurvived kills the child under a line.
+func TestDeathOfTheChildIsSurvived(t *testing.T) {
+	e := engine(t, config(t))
+	if err := e.Warm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first := e.State().PID
+	time.AfterFunc(150*time.Millisecond, func() { _ = unix.Kill(first, unix.SIGKILL) })
+	pcm, _, err := say(t.Context(), e, "Le train pour Lyon partira de la voie douze, avec dix minutes de retard environ.")
+	if err != nil || len(pcm) < 3*pipeline.OutputRate || e.State().Restarts != 1 {
+		t.Errorf("%d samples, %v, %+v", len(pcm), err, e.State())
 	}
 }
 

@@ -128,6 +128,16 @@ func (w *Worker) Call(ctx context.Context, method string, meta any, payload []by
 	}
 }
 
+// Ask is Call for a method that streams nothing. When the child dies under it, which the end of another call may cause, it
+// asks once more.
+func (w *Worker) Ask(ctx context.Context, method string, meta any, payload []byte) (json.RawMessage, []byte, error) {
+	result, out, err := w.Call(ctx, method, meta, payload, nil)
+	if f := fault.As(err); f != nil && f.Code == codeRestarted && ctx.Err() == nil {
+		return w.Call(ctx, method, meta, payload, nil)
+	}
+	return result, out, err
+}
+
 func callFrame(method string, meta any, payload []byte) (frame, error) {
 	cm := callMeta{Method: method}
 	var err error
@@ -143,9 +153,12 @@ func callFrame(method string, meta any, payload []byte) (frame, error) {
 	return f, f.check()
 }
 
+// codeRestarted is the code of a call whose child died.
+const codeRestarted = "engine_restarted"
+
 // restarted is the error of a call whose child died.
 func restarted(name, reason string) error {
-	e := fault.New(fault.Unavailable, "engine_restarted", "the engine %s stopped in the middle (%s); try again",
+	e := fault.New(fault.Unavailable, codeRestarted, "the engine %s stopped in the middle (%s); try again",
 		name, reason)
 	e.RetryAfter = time.Second
 	return e

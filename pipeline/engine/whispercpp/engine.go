@@ -8,7 +8,6 @@ package whispercpp
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"maps"
 	"math"
@@ -150,10 +149,7 @@ func (e *Engine) Transcribe(ctx context.Context, s pipeline.Speech) (pipeline.Tr
 		pcm = append(slices.Clone(pcm), make([]float32, pipeline.InputRate-len(pcm))...)
 	}
 	sound := proc.FloatBytes(pcm)
-	meta, _, err := e.worker.Call(ctx, "transcribe", req, sound, nil)
-	if died := new(fault.Error); errors.As(err, &died) && died.Code == "engine_restarted" && ctx.Err() == nil {
-		meta, _, err = e.worker.Call(ctx, "transcribe", req, sound, nil)
-	}
+	meta, _, err := e.worker.Ask(ctx, "transcribe", req, sound)
 	if err != nil {
 		return pipeline.Transcript{}, err
 	}
