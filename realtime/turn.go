@@ -89,7 +89,7 @@ func (c *call) apply(ctx context.Context, effects []turntaking.Effect) {
 		case turntaking.Probe:
 			c.probe(ctx, e)
 		case turntaking.Interrupted:
-			c.log.Debug("interrupted", "why", e.Why)
+			c.log.Debug("interrupted", "why", e.Why, "words", e.Text)
 			c.interrupted(ctx)
 		case turntaking.TimedOut:
 			c.timedOut(ctx, e)

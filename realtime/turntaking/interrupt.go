@@ -99,5 +99,5 @@ func (m *Machine) nothing() []Effect {
 // cut makes the sound over the reply a turn of its own.
 func (m *Machine) cut(why string) []Effect {
 	m.playing = false
-	return []Effect{{Kind: Interrupted, At: at(m.now), Why: why}, m.begin()}
+	return []Effect{{Kind: Interrupted, At: at(m.now), Text: m.words, Why: why}, m.begin()}
 }

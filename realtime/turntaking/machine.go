@@ -90,7 +90,7 @@ type Effect struct {
 	Rev  int
 	From time.Duration
 	At   time.Duration
-	Text string // for Backchannel and Echo: the words
+	Text string // for Backchannel, Echo and Interrupted: the words, as far as they are known
 	Why  string // for TurnEnded and Interrupted: the reason, for logs and metrics
 }
 
